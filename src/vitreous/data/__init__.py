@@ -1,0 +1,20 @@
+"""Pictures in: files, folders, datasets, digits; what classes are called."""
+
+from vitreous.data._class_names import ClassNames
+from vitreous.data._digits import DIGIT_NAMES, DIGIT_PREPROCESSING, digits
+from vitreous.data._files import open_image
+from vitreous.data._images import Batch, Images, Sample
+from vitreous.data._preprocessing import Picture, Preprocessing
+
+__all__ = [
+    "DIGIT_NAMES",
+    "DIGIT_PREPROCESSING",
+    "Batch",
+    "ClassNames",
+    "Images",
+    "Picture",
+    "Preprocessing",
+    "Sample",
+    "digits",
+    "open_image",
+]

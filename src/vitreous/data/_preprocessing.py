@@ -1,0 +1,210 @@
+"""From pictures to the tensor that a model was trained to see, and back."""
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import IO, Any, Literal, Self
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from vitreous._errors import ImageError
+from vitreous.data._files import open_image, to_eight_bit
+
+Picture = str | os.PathLike[str] | IO[bytes] | Image.Image | np.ndarray | Tensor
+"""A path, an open file, a Pillow image, a uint8 array (rows, columns[, channels]), or a uint8
+tensor (channels, rows, columns)."""
+
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "hamming": Image.Resampling.HAMMING,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+_MAX_SCALED_PIXELS = 2**27
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What is done to a picture before a model sees it: scale, crop, normalize.
+
+    Equal to timm's evaluation transform, number by number: Pillow's filters on 8-bit pixels, the
+    same rounding of sizes and offsets, the same arithmetic in float32.
+
+    Attributes:
+        image_size: Rows and columns that the model takes.
+        mean: Per channel, on a scale where white is 1.
+        std: Per channel, on the same scale.
+        interpolation: Filter of the scaling: nearest, box, bilinear, hamming, bicubic or lanczos.
+        crop_fraction: Side of the crop, as a part of the scaled picture's side.
+        crop_mode: "center" scales the shorter side and cuts off what is left of the longer;
+            "squash" scales both sides, each on its own; "border" scales the longer side and
+            fills up with the mean color.
+        n_channels: 3, or 1 for models that see gray.
+    """
+
+    image_size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: str = "bicubic"
+    crop_fraction: float = 0.875
+    crop_mode: Literal["center", "squash", "border"] = "center"
+    n_channels: int = 3
+
+    def __post_init__(self) -> None:
+        _must_be_one_of("interpolation", self.interpolation, _FILTERS)
+        _must_be_one_of("crop_mode", self.crop_mode, ("center", "squash", "border"))
+        _must_be_one_of("n_channels", self.n_channels, (1, 3))
+        if not (len(self.mean) == len(self.std) == self.n_channels):
+            raise ValueError(
+                f"`mean` and `std` must have one number per channel, {self.n_channels}; "
+                f"got {len(self.mean)} and {len(self.std)}. Repeat one number if all are equal."
+            )
+
+    def __call__(
+        self, images: Picture | Sequence[Picture]
+    ) -> Float[Tensor, "batch channels rows columns"]:
+        """Prepares one picture or many.
+
+        Args:
+            images: A picture, a list of them, or a uint8 array or tensor of four dimensions.
+
+        Returns:
+            Always a batch, float32, on the CPU.
+
+        Raises:
+            ImageError: A picture that can't be read, or an array of another type or shape.
+        """
+        pictures = _as_list(images)
+        if not pictures:
+            raise ImageError("`images` must hold at least one picture; got none. Pass one.")
+        return torch.stack([self._prepare(as_image(picture)) for picture in pictures])
+
+    def crop(self, image: Image.Image) -> Image.Image:
+        """The part of the picture that the model sees, scaled to `image_size`, in 8 bits."""
+        image = image.convert("RGB" if self.n_channels == 3 else "L")
+        rows, columns = self._scaled_size(image.height, image.width)
+        if rows * columns > _MAX_SCALED_PIXELS:
+            raise ImageError(
+                f"The image's sides must be of similar length; got {image.width} x "
+                f"{image.height} pixels. Crop it first, or set `crop_mode='border'`."
+            )
+        scaled = image.resize((columns, rows), _FILTERS[self.interpolation])
+        canvas = Image.new(image.mode, self.image_size[::-1], self._fill())
+        top, left = map(_offset, (rows, columns), self.image_size)
+        canvas.paste(scaled, (left, top))
+        return canvas
+
+    def inverse(
+        self, pixels: Float[Tensor, "batch channels rows columns"]
+    ) -> UInt8[Tensor, "batch rows columns 3"]:
+        """The pictures behind prepared tensors, for display: RGB, rounded to 8 bits."""
+        mean, std = self._statistics(pixels)
+        levels = ((pixels.detach() * std + mean) * 255).round().clamp(0, 255)
+        return levels.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).to(torch.uint8)
+
+    def normalize(
+        self, levels: UInt8[Tensor, "batch channels rows columns"]
+    ) -> Float[Tensor, "batch channels rows columns"]:
+        """Levels of 0..255 on the model's scale, without any scaling or cropping."""
+        unit = levels.to(torch.float32) / 255
+        mean, std = self._statistics(unit)
+        return (unit - mean) / std
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists, strings and numbers; `from_json` reads them back."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> Self:
+        """Builds what `to_json` wrote."""
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+
+    def _prepare(self, image: Image.Image) -> Float[Tensor, "channels rows columns"]:
+        levels = torch.from_numpy(np.array(self.crop(image)))
+        levels = levels[..., None] if levels.ndim == 2 else levels
+        return self.normalize(levels.permute(2, 0, 1)[None])[0].contiguous()
+
+    def _scaled_size(self, rows: int, columns: int) -> tuple[int, int]:
+        goal_rows, goal_columns = (
+            math.floor(side / self.crop_fraction) for side in self.image_size
+        )
+        if self.crop_mode == "squash":
+            return goal_rows, goal_columns
+        if self.crop_mode == "center" and goal_rows == goal_columns:
+            longer = int(goal_rows * max(rows, columns) / min(rows, columns))
+            return (longer, goal_rows) if columns <= rows else (goal_rows, longer)
+        ratios = rows / goal_rows, columns / goal_columns
+        ratio = max(ratios) if self.crop_mode == "border" else min(ratios)
+        return max(1, round(rows / ratio)), max(1, round(columns / ratio))
+
+    def _fill(self) -> int | tuple[int, ...]:
+        if self.crop_mode != "border":
+            return 0
+        levels = tuple(round(255 * level) for level in self.mean)
+        return levels if self.n_channels == 3 else levels[0]
+
+    def _statistics(
+        self, pixels: Float[Tensor, "batch channels rows columns"]
+    ) -> tuple[Float[Tensor, "channels 1 1"], Float[Tensor, "channels 1 1"]]:
+        mean, std = (
+            torch.tensor(values, dtype=pixels.dtype, device=pixels.device)[:, None, None]
+            for values in (self.mean, self.std)
+        )
+        return mean, std
+
+
+def as_image(picture: Picture) -> Image.Image:
+    """Any kind of picture as an 8-bit gray or RGB image."""
+    if isinstance(picture, Image.Image):
+        return to_eight_bit(picture)
+    if isinstance(picture, Tensor):
+        array = picture.detach().cpu().numpy()
+        return _image_of(np.moveaxis(array, 0, -1) if array.ndim == 3 else array, "tensor")
+    if isinstance(picture, np.ndarray):
+        return _image_of(picture, "array")
+    return open_image(picture)
+
+
+def _image_of(array: np.ndarray, kind: str) -> Image.Image:
+    if array.dtype != np.uint8:
+        raise ImageError(
+            f"A picture in a {kind} must have uint8 levels of 0..255; got {array.dtype}. "
+            "Convert it, or give a prepared tensor to the model itself."
+        )
+    if array.ndim == 3 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[-1] not in (3, 4)):
+        form = "(channels, rows, columns)" if kind == "tensor" else "(rows, columns, channels)"
+        raise ImageError(
+            f"A picture in a {kind} must have the form {form} with 1, 3 or 4 channels; "
+            f"got {'x'.join(map(str, array.shape))} (channels last). Permute it."
+        )
+    if 0 in array.shape:
+        raise ImageError("A picture must have at least one pixel; got none. Check the array.")
+    return to_eight_bit(Image.fromarray(np.ascontiguousarray(array)))
+
+
+def _as_list(images: Picture | Sequence[Picture]) -> list[Picture]:
+    if isinstance(images, np.ndarray | Tensor):
+        return list(images) if images.ndim == 4 else [images]
+    if isinstance(images, list | tuple):
+        return list(images)
+    return [images]  # pyright: ignore[reportReturnType]  # a path is a sequence of strings, too
+
+
+def _offset(scaled: int, wanted: int) -> int:
+    # Two roundings, as torchvision has them: half a pixel is cut to even, but filled up downward.
+    return (wanted - scaled) // 2 if wanted > scaled else -round((scaled - wanted) / 2)
+
+
+def _must_be_one_of(field: str, value: object, allowed: Sequence[object] | dict[str, Any]) -> None:
+    if value not in allowed:
+        words = ", ".join(str(word) for word in allowed)
+        raise ValueError(f"`{field}` must be one of {words}; got {value!r}. Choose one of them.")

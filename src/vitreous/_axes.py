@@ -1,0 +1,28 @@
+"""The words allowed in shapes.
+
+Shapes in annotations (`Float[Tensor, "batch tokens d_model"]`) use these words and no others, so
+that one word means one thing in the whole library. A test holds every annotation to this list.
+"""
+
+AXES: dict[str, str] = {
+    "batch": "images, or rows of a batch of patched runs",
+    "tokens": "all tokens of the sequence: class, distillation and register tokens, and patches",
+    "patches": "patch tokens only",
+    "queries": "tokens that attend",
+    "keys": "tokens attended to",
+    "layers": "transformer blocks",
+    "heads": "attention heads of one block",
+    "d_model": "width of the residual stream",
+    "d_head": "width of one head's query, key and value",
+    "d_mlp": "neurons of one MLP",
+    "components": "parts of an exact sum",
+    "labels": "classes of the head",
+    "neurons": "selected MLP neurons",
+    "channels": "color channels of an image",
+    "rows": "pixel or patch rows",
+    "columns": "pixel or patch columns",
+    "frames": "frames of a clip",
+    "left": "rows of a matrix product",
+    "inner": "the contracted dimension of a matrix product",
+    "right": "columns of a matrix product",
+}

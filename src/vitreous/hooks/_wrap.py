@@ -1,0 +1,135 @@
+"""Hooks on any torch module, by module path."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from vitreous._errors import HookError
+from vitreous.hooks._cache import ActivationCache
+from vitreous.hooks._hook_point import HookPoint
+from vitreous.hooks._hooked_module import HookedModule
+from vitreous.hooks._names import HookNames
+from vitreous.hooks._recorder import base_of
+
+
+def wrap(module: nn.Module) -> "WrappedModule":
+    """Gives any module the hooks, cached runs and interventions of a `HookedModule`.
+
+    Names are module paths (`layer1.0.conv1`) and stand for what that module returns. Where it
+    returns a tuple, list or dictionary, its tensors are `path[0]` or `path[key]`. A module that
+    runs several times in a pass has a value for each call, `path:0`, `path:1`; a hook on `path`
+    fires at every one.
+
+    The module itself is untouched: torch hooks are on it only while a watched pass runs.
+    """
+    return WrappedModule(module)
+
+
+class WrappedModule(HookedModule):
+    """What `wrap` returns; `module` is the wrapped one."""
+
+    copies_recorded = True  # an in-place module downstream would change what was recorded
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+        self._modules_by_path = {path: m for path, m in module.named_modules() if path}
+        self.setup_hooks()
+        self.hook_dict = {}
+        for path in self._modules_by_path:
+            self._add_point(path)
+        self.names = _PathNames(self)
+        self.train(module.training)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        calls: dict[str, int] = {}
+        watched = {base_of(name) for name, point in self.hook_dict.items() if point.watched}
+        handles = [
+            self._modules_by_path[path].register_forward_hook(self._visitor(path, calls))
+            for path in watched
+        ]
+        try:
+            return self.module(*args, **kwargs)
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def make_cache(self, values: dict[str, Tensor], keys: Sequence[str]) -> ActivationCache:
+        del keys  # which parts and calls there are is known only now
+        by_call = [name.removesuffix("_grad") for name in values]
+        once = {name for name in by_call if f"{name.partition(':')[0]}:1" not in by_call}
+        named = {
+            _without_call(name) if name.removesuffix("_grad") in once else name: value
+            for name, value in values.items()
+        }
+        plain = [name for name in named if not name.endswith("_grad")]
+        return ActivationCache(named, list(named), HookNames(plain))
+
+    def point_at(self, name: str) -> HookPoint | None:
+        """The point of a path, a part or a call; None for a path that the module doesn't have."""
+        if name not in self.hook_dict and base_of(name) in self._modules_by_path:
+            self._add_point(name)
+        return self.hook_dict.get(name)
+
+    def _add_point(self, name: str) -> None:
+        point = HookPoint()
+        point.name = name
+        self.hook_dict[name] = point
+
+    def _visitor(self, path: str, calls: dict[str, int]) -> Any:
+        def visit(module: nn.Module, args: Any, output: Any) -> Any:
+            del module, args
+            call = calls[path] = calls.get(path, -1) + 1
+            if not isinstance(output, Tensor) and self.hook_dict[path].fwd_hooks:
+                raise HookError(
+                    f"A hook on `{path}` needs a tensor; that module returns "
+                    f"{type(output).__name__}. Hook one of {', '.join(_parts(path, output)[:4])}."
+                )
+            leaves, structure = pytree.tree_flatten_with_path(output)
+            edited = [self._visit(path, pytree.keystr(key), call, leaf) for key, leaf in leaves]
+            return pytree.tree_unflatten(edited, structure)
+
+        return visit
+
+    def _visit(self, path: str, key: str, call: int, value: Any) -> Any:
+        if not isinstance(value, Tensor):
+            return value
+        part = path + _plain(key)
+        record_as = f"{part}:{call}"
+        for name in dict.fromkeys((path, part, record_as)):
+            point = self.hook_dict.get(name)
+            if point is not None and point.watched:
+                value = point.visit(value, record_as)
+        return value
+
+
+class _PathNames(HookNames):
+    """Module paths; a part or a call of one becomes a name when it is first asked for."""
+
+    def __init__(self, module: WrappedModule) -> None:
+        super().__init__(list(module.hook_dict))
+        self._module = module
+
+    def one(self, key: object) -> str:
+        if isinstance(key, str) and self._module.point_at(key) is not None:
+            if key not in self._order:
+                self._order[key] = len(self._order)
+            return key
+        return super().one(key)
+
+
+def _plain(key: str) -> str:
+    """`['logits']` and `.logits` as `[logits]`."""
+    return key.replace("'", "") if not key.startswith(".") else f"[{key[1:]}]"
+
+
+def _parts(path: str, output: Any) -> list[str]:
+    leaves, _ = pytree.tree_flatten_with_path(output)
+    return [path + _plain(pytree.keystr(key)) for key, leaf in leaves if isinstance(leaf, Tensor)]
+
+
+def _without_call(name: str) -> str:
+    gradient = "_grad" if name.endswith("_grad") else ""
+    return name.removesuffix("_grad").partition(":")[0] + gradient

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from vitreous._errors import UnknownNameError, unknown
 
@@ -72,7 +72,7 @@ class ClassNames:
         }
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> Self:
+    def from_json(cls, fields: dict[str, Any]) -> "ClassNames":
         """Builds what `to_json` wrote."""
         return cls(tuple(fields["names"]), tuple(fields["emoji"]) if fields["emoji"] else None)
 

@@ -67,14 +67,14 @@ def digits(
         test part).
     """
     scans, labels = _scans()
-    chosen = [i for i in range(len(labels)) if _is_test(labels)[i] == (split == "test")]
+    chosen = [i for i, held_out in enumerate(_held_out(labels)) if held_out == (split == "test")]
     pixels = preprocessing([Image.fromarray(scans[i].numpy()) for i in chosen])
     return Images.from_tensor(
         pixels, labels[chosen], batch_size=batch_size, class_names=DIGIT_NAMES
     )
 
 
-def _is_test(labels: Int[Tensor, " batch"]) -> list[bool]:
+def _held_out(labels: Int[Tensor, " batch"]) -> list[bool]:
     seen = [0] * len(DIGIT_NAMES)
     chosen = []
     for label in labels.tolist():

@@ -1,9 +1,9 @@
 """A picture from a file, as 8-bit gray or RGB, or one line that says why not."""
 
+import io
 import os
 import re
 import warnings
-from typing import IO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -14,7 +14,7 @@ from vitreous._errors import ImageError
 _FORMATS_WITH_SIDE_FRAMES = {"MPO", "PSD"}
 
 
-def open_image(source: str | os.PathLike[str] | IO[bytes]) -> Image.Image:
+def open_image(source: str | os.PathLike[str] | io.BufferedIOBase) -> Image.Image:
     """Reads a still picture, wholly, as 8-bit gray (`L`) or color (`RGB`).
 
     Transparency is laid on white. 16-bit gray is scaled to 8 bits (65535 becomes 255), not

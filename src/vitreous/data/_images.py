@@ -4,8 +4,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from PIL import Image
@@ -77,7 +78,7 @@ class Images:
         *,
         batch_size: int = 32,
         class_names: ClassNames | None = None,
-    ) -> Self:
+    ) -> "Images":
         """A set of pictures that are prepared already."""
         for name, values in (("labels", labels), ("masks", masks)):
             _must_match(name, values, len(pixels))
@@ -91,14 +92,14 @@ class Images:
     @classmethod
     def from_pictures(
         cls,
-        pictures: Sequence[Picture],
+        pictures: Sequence[Picture] | np.ndarray,
         preprocessing: Preprocessing,
         labels: Sequence[int] | None = None,
         *,
         batch_size: int = 32,
         class_names: ClassNames | None = None,
-    ) -> Self:
-        """A set of paths, Pillow images or uint8 arrays, each prepared when it is read."""
+    ) -> "Images":
+        """Paths, Pillow images or uint8 arrays, each prepared when it is read."""
         _must_match("labels", labels, len(pictures))
 
         def read(index: int) -> Sample:
@@ -115,7 +116,7 @@ class Images:
         *,
         classes: ClassNames | None = None,
         batch_size: int = 32,
-    ) -> Self:
+    ) -> "Images":
         """The image files of a folder, in order of their names.
 
         Where the folder holds subfolders with images, a picture's label is its subfolder's: the
@@ -149,7 +150,7 @@ class Images:
         *,
         batch_size: int = 32,
         class_names: ClassNames | None = None,
-    ) -> Self:
+    ) -> "Images":
         """A map-style torch dataset whose items are a picture or (picture, label[, mask]).
 
         Args:
@@ -188,11 +189,11 @@ class Images:
         for start in range(0, self.count, self.batch_size):
             yield self[start : start + self.batch_size]
 
-    def batched(self, batch_size: int) -> Self:
+    def batched(self, batch_size: int) -> "Images":
         """The same pictures in batches of another size."""
         return replace(self, batch_size=batch_size)
 
-    def subset(self, index: slice | Sequence[int] | Int[Tensor, " batch"]) -> Self:
+    def subset(self, index: slice | Sequence[int] | Int[Tensor, " batch"]) -> "Images":
         """The pictures at some places as a set of their own, numbered anew."""
         places, read = self._places(index), self.read
         return replace(self, read=lambda i: read(places[i]), count=len(places))

@@ -1,10 +1,11 @@
 """From pictures to the tensor that a model was trained to see, and back."""
 
+import io
 import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import IO, Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from vitreous._errors import ImageError
 from vitreous.data._files import open_image, to_eight_bit
 
-Picture = str | os.PathLike[str] | IO[bytes] | Image.Image | np.ndarray | Tensor
+Picture = str | os.PathLike[str] | io.BufferedIOBase | Image.Image | np.ndarray | Tensor
 """A path, an open file, a Pillow image, a uint8 array (rows, columns[, channels]), or a uint8
 tensor (channels, rows, columns)."""
 
@@ -122,7 +123,7 @@ class Preprocessing:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> Self:
+    def from_json(cls, fields: dict[str, Any]) -> "Preprocessing":
         """Builds what `to_json` wrote."""
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
 

@@ -14,7 +14,7 @@ from vitreous._errors import ImageError
 _FORMATS_WITH_SIDE_FRAMES = {"MPO", "PSD"}
 
 
-def open_image(source: str | os.PathLike[str] | io.BufferedIOBase) -> Image.Image:
+def open_image(source: str | os.PathLike[str] | io.BufferedReader | io.BytesIO) -> Image.Image:
     """Reads a still picture, wholly, as 8-bit gray (`L`) or color (`RGB`).
 
     Transparency is laid on white. 16-bit gray is scaled to 8 bits (65535 becomes 255), not
@@ -142,9 +142,8 @@ def _is_text(start: bytes) -> bool:
 
 
 def _name(source: object) -> str:
-    if isinstance(source, str | os.PathLike):
-        return f"`{os.fspath(source)}`"
-    return f"`{source.name}`" if isinstance(getattr(source, "name", None), str) else "The image"
+    path = source if isinstance(source, str | os.PathLike) else getattr(source, "name", None)
+    return f"`{os.fspath(path)}`" if isinstance(path, str | os.PathLike) else "The image"
 
 
 def _one_line(error: Exception) -> str:

@@ -16,7 +16,9 @@ from torch import Tensor
 from vitreous._errors import ImageError
 from vitreous.data._files import open_image, to_eight_bit
 
-Picture = str | os.PathLike[str] | io.BufferedIOBase | Image.Image | np.ndarray | Tensor
+Picture = (
+    str | os.PathLike[str] | io.BufferedReader | io.BytesIO | Image.Image | np.ndarray | Tensor
+)
 """A path, an open file, a Pillow image, a uint8 array (rows, columns[, channels]), or a uint8
 tensor (channels, rows, columns)."""
 
@@ -97,7 +99,7 @@ class Preprocessing:
                 f"{image.height} pixels. Crop it first, or set `crop_mode='border'`."
             )
         scaled = image.resize((columns, rows), _FILTERS[self.interpolation])
-        canvas = Image.new(image.mode, self.image_size[::-1], self._fill())
+        canvas = Image.new(image.mode, (self.image_size[1], self.image_size[0]), self._fill())
         top, left = map(_offset, (rows, columns), self.image_size)
         canvas.paste(scaled, (left, top))
         return canvas
@@ -125,7 +127,8 @@ class Preprocessing:
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Preprocessing":
         """Builds what `to_json` wrote."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+        tuples = {name: tuple(fields[name]) for name in ("image_size", "mean", "std")}
+        return cls(**{**fields, **tuples})
 
     def _prepare(self, image: Image.Image) -> Float[Tensor, "channels rows columns"]:
         levels = torch.from_numpy(np.array(self.crop(image)))

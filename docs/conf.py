@@ -1,0 +1,54 @@
+"""How the documentation is built; `make docs` runs it."""
+
+from importlib.metadata import version as version_of
+from pathlib import Path
+
+import jupytext
+from sphinx.application import Sphinx
+
+project = "Vitreous"
+author = "the Vitreous developers"
+copyright = "2026, the Vitreous developers"
+release = version_of("vitreous")
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
+exclude_patterns = ["_build", "conf.py"]
+
+html_theme = "furo"
+html_title = "Vitreous"
+templates_path = ["_templates"]
+
+# A page that fails to run fails the build, and no output is older than the code.
+nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+napoleon_use_rtype = False
+
+
+def offer_notebooks(app: Sphinx, exception: Exception | None) -> None:
+    """Writes each tutorial as a notebook, without outputs, to where its page links to."""
+    if exception or app.builder.format != "html":
+        return
+    for page in app.env.found_docs:
+        source = Path(app.env.doc2path(page))
+        if source.suffix == ".py":
+            target = Path(app.outdir, "_static", "notebooks", f"{page}.ipynb")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            jupytext.write(jupytext.read(source, fmt="py:percent"), target)
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("build-finished", offer_notebooks)

@@ -1,0 +1,102 @@
+"""Looks inside vision transformers: every value, and what causes a prediction.
+
+```python
+import vitreous as vt
+
+model = vt.load("digits")
+images = model.preprocess("seven.png")
+logits, cache = model.run_with_cache(images)
+shares = vt.direct_logit_shares(model, images, model.target("7", minus="1"))
+vt.explain(model, "seven.png").save("report.html")
+```
+
+Everything here is imported when it is first asked for: `import vitreous` itself imports no torch.
+"""
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vitreous import data as data
+    from vitreous import decomposition as decomposition
+    from vitreous import hooks as hooks
+    from vitreous import lenses as lenses
+    from vitreous import models as models
+    from vitreous import patching as patching
+    from vitreous import report as report
+    from vitreous import training as training
+    from vitreous import view as view
+    from vitreous.decomposition import direct_logit_shares as direct_logit_shares
+    from vitreous.hooks import Ablate as Ablate
+    from vitreous.hooks import ActivationPatch as ActivationPatch
+    from vitreous.hooks import Edit as Edit
+    from vitreous.hooks import Steer as Steer
+    from vitreous.hooks import site as site
+    from vitreous.hooks import wrap as wrap
+    from vitreous.lenses import logit_lens as logit_lens
+    from vitreous.models import ActivationCache as ActivationCache
+    from vitreous.models import FactoredMatrix as FactoredMatrix
+    from vitreous.models import HookedViT as HookedViT
+    from vitreous.models import HookedViTConfig as HookedViTConfig
+    from vitreous.models import TokenLayout as TokenLayout
+    from vitreous.models import from_module as from_module
+    from vitreous.models import load as load
+    from vitreous.report import explain as explain
+    from vitreous.training import means as means
+
+    __version__: str
+
+# The same for the interpreter, which asks only when a name is used.
+_PACKAGES = (
+    "data",
+    "decomposition",
+    "hooks",
+    "lenses",
+    "models",
+    "patching",
+    "report",
+    "training",
+    "view",
+)
+_HOMES = {
+    "ActivationCache": "models",
+    "ActivationPatch": "hooks",
+    "Ablate": "hooks",
+    "Edit": "hooks",
+    "FactoredMatrix": "models",
+    "HookedViT": "models",
+    "HookedViTConfig": "models",
+    "Steer": "hooks",
+    "TokenLayout": "models",
+    "direct_logit_shares": "decomposition",
+    "explain": "report",
+    "from_module": "models",
+    "load": "models",
+    "logit_lens": "lenses",
+    "means": "training",
+    "site": "hooks",
+    "wrap": "hooks",
+}
+
+
+def _find(name: str) -> Any:
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("vitreous")
+    if name in _PACKAGES:
+        return importlib.import_module(f"vitreous.{name}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"vitreous.{_HOMES[name]}"), name)
+    # With `name` and `obj`, Python itself adds the nearest name to the message.
+    raise AttributeError(
+        f"module 'vitreous' has no attribute {name!r}", name=name, obj=sys.modules[__name__]
+    )
+
+
+def __getattr__(name: str) -> Any:
+    globals()[name] = value = _find(name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*_PACKAGES, *_HOMES, "__version__"])

@@ -16,9 +16,10 @@ class AttentionGallery:
     """Every head as a thumbnail; choose one, and point at a patch to see where it looks from there.
 
     Only the scores travel, with the logsumexp of each query's row in float32; the page computes
-    `pattern = exp(score - logsumexp)`. Up to a megabyte the scores are float32. Beyond, each query's row
-    has 4095 steps of its own between its smallest and its largest score; a score is then off by half a
-    step at most and a pattern value `p` by `p * step / 2`, and the page says how large the step is.
+    `pattern = exp(score - logsumexp)`. Up to a megabyte the scores are float32. Beyond, each
+    query's row has 4095 steps of its own between its smallest and its largest score; a score is
+    then off by half a step at most and a pattern value `p` by `p * step / 2`, and the page says how
+    large the step is.
 
     Attributes:
         picture: The picture that the model saw.

@@ -16,7 +16,8 @@ class Bars:
     Attributes:
         labels: A name for each bar.
         values: The bars' lengths; negative ones grow to the left.
-        kind: `signed` centers the bars at zero and colors them by sign; `probability` runs from 0 to 1.
+        kind: `signed` centers the bars at zero and colors them by sign; `probability` runs from 0
+            to 1.
         groups: A group for each bar; bars of a group stand together under its name.
         total: A last row for the sum of the values, with this label.
         unit: What the values are counted in.

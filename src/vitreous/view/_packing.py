@@ -1,8 +1,8 @@
-"""Arrays as bytes that travel inside a page: exact where they are small, in steps where they are large."""
+"""Arrays as bytes that travel inside a page: exact where small, in steps where large."""
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -19,13 +19,13 @@ class Packed:
     """An array on its way into a page.
 
     Attributes:
-        kind: `float32` and `uint16` hold the values themselves. `uint12` holds, for each row (the last
-            axis), the smallest value and a step as float32, and one code in 0..4095 per value.
+        kind: `float32` and `uint16` hold the values themselves. `uint12` holds, for each row (the
+            last axis), the smallest value and a step as float32, and a code in 0..4095 per value.
         shape: The array's shape.
         data: Little-endian bytes. For `uint12`: smallest values, steps, the codes' high bytes, then
             their low four bits, two to a byte.
-        largest_step: The coarsest step of any row, in the values' own unit; 0 where nothing is rounded.
-            A value read back is off by half of its row's step at most.
+        largest_step: The coarsest step of any row, in the values' own unit; 0 where nothing is
+            rounded. A value read back is off by half of its row's step at most.
     """
 
     kind: Literal["float32", "uint16", "uint12"]
@@ -54,7 +54,7 @@ def exact(values: Shaped[Array, "..."]) -> Packed:
 
 
 def stepped(values: Float[Array, "..."]) -> Packed:
-    """Packs each row in 4095 equal steps from its smallest to its largest value: 1.5 bytes a value."""
+    """Packs each row in 4095 equal steps from its smallest to its largest value: 1.5 bytes each."""
     array = as_numpy(values).astype(np.float64)
     _must_be_finite(array)
     rows = array.reshape(-1, array.shape[-1])
@@ -63,9 +63,7 @@ def stepped(values: Float[Array, "..."]) -> Packed:
     divisor = np.where(step > 0, step, 1).astype(np.float64)
     codes = np.rint((rows - low[:, None].astype(np.float64)) / divisor[:, None])
     codes = np.clip(codes, 0, _LEVELS).astype(np.uint16).ravel()
-    nibbles = (np.append(codes, codes[:0] if codes.size % 2 == 0 else np.uint16(0)) & 15).astype(
-        "u1"
-    )
+    nibbles = np.pad(codes & 15, (0, codes.size % 2)).astype("u1")
     data = b"".join(
         part.tobytes()
         for part in (low, step, (codes >> 4).astype("u1"), nibbles[::2] << 4 | nibbles[1::2])
@@ -74,7 +72,7 @@ def stepped(values: Float[Array, "..."]) -> Packed:
 
 
 def fitted(values: Float[Array, "..."]) -> Packed:
-    """Packs exactly up to a megabyte and in steps beyond, so that a page stays small enough to send."""
+    """Packs exactly up to a megabyte and in steps beyond, so that a page stays small."""
     return exact(values) if 4 * math.prod(values.shape) <= _EXACT_BYTES else stepped(values)
 
 
@@ -94,7 +92,7 @@ def unpack(packed: Packed) -> Shaped[np.ndarray, "..."]:
 
 
 def _must_be_finite(array: Shaped[np.ndarray, "..."]) -> None:
-    wrong: Any = np.count_nonzero(~np.isfinite(array))
+    wrong = np.count_nonzero(~np.isfinite(array))
     if wrong:
         raise ValueError(
             f"Values in a page must be finite; got {wrong} of {array.size} that are not. "

@@ -1,4 +1,4 @@
-"""Pictures on their patch grid: the plain one, and the one that shows what each patch says by now."""
+"""Pictures on their patch grid: the plain one, and one that shows what each patch says by now."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,9 +28,9 @@ class ImageGrid:
 class PatchLens:
     """What each patch says at each layer, with a slider over the layers.
 
-    The page holds, for each token and layer, the `top` highest labels with their logits, the logsumexp
-    over all labels (so that probabilities are those over *all* labels), and every logit of the
-    `followed` labels. All in float32.
+    The page holds, for each token and layer, the `top` highest labels with their logits, the
+    logsumexp over all labels (so that probabilities are those over *all* labels), and every logit
+    of the `followed` labels. All in float32.
 
     Attributes:
         picture: The picture under the patches.

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
@@ -12,6 +12,7 @@ from PIL import Image
 from vitreous.view._packing import Array, as_numpy
 
 
+@runtime_checkable
 class Viewer(Protocol):
     """A picture on a page: the custom element that draws it, and what that element is given."""
 
@@ -74,6 +75,6 @@ class TokenMap:
         highest = max(token for row in self.grid for token in row)
         if len(self.names) != n_tokens or highest >= n_tokens:
             raise ValueError(
-                f"A token map must name each of the {n_tokens} tokens; got {len(self.names)} names and "
-                f"patches up to token {highest}. Make it from the layout of the same run."
+                f"A token map must name each of the {n_tokens} tokens; got {len(self.names)} names "
+                f"and patches up to token {highest}. Make it from the layout of the same run."
             )

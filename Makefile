@@ -37,7 +37,7 @@ format: $(VENV)/lint.stamp  ## mend what ruff can mend
 	$(BIN)/ruff format .
 
 docs: $(VENV)/docs.stamp  ## build the documentation, running its tutorials: docs/_build/html/index.html
-	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html
+	$(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 bench: $(VENV)/test.stamp  ## time against timm: ratios, and benchmarks/results/speed.json
@@ -46,6 +46,7 @@ bench: $(VENV)/test.stamp  ## time against timm: ratios, and benchmarks/results/
 proofs: $(VENV)/test.stamp  ## the proofs too long for `make test`: benchmarks/results/proofs.json
 	$(BIN)/python -m benchmarks.proofs
 
+# With the oldest Python that is supported: newer ones take its versions, but not the reverse.
 constraints: | $(BIN)/python  ## resolve what `make` installs anew, within the bounds of pyproject.toml
 	$(BIN)/python -m pip install --quiet --dry-run --ignore-installed --report $(VENV)/resolved.json \
 	    --editable '.[test,lint,docs]'

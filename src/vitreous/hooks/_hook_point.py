@@ -87,6 +87,7 @@ class HookPoint(nn.Module):
         self.bwd_hooks: list[Hook] = []
         self.recorder: Recorder | None = None
         self.watched = False
+        self.edited = False  # whether the last visit changed the value
 
     # nn.Module.__call__ would look for torch's own hooks, a microsecond on each of 240 points.
     def __call__(self, value: Tensor) -> Tensor:
@@ -139,11 +140,12 @@ class HookPoint(nn.Module):
         edited = value
         for hook in tuple(self.fwd_hooks):
             edited = hook.apply(edited)
+        self.edited = edited is not value
         leaving = edited
         if self.bwd_hooks or (self.recorder is not None and self.recorder.connects(name)):
             leaving = self._differentiable(edited)
         if self.recorder is not None:
-            self.recorder.record(name, leaving, edited=edited is not value)
+            self.recorder.record(name, leaving, edited=self.edited)
         return leaving
 
     def _differentiable(self, value: Tensor) -> Tensor:

@@ -62,7 +62,16 @@ class HookedModule(nn.Module):
         del forward
         return list(names)
 
-    def make_cache(self, values: dict[str, Tensor], keys: Sequence[str]) -> ActivationCache:
+    def make_cache(
+        self,
+        values: dict[str, Tensor],
+        keys: Sequence[str],
+        edited: frozenset[str],
+        *args: Any,
+        **forward: Any,
+    ) -> ActivationCache:
+        """The cache of a run: what was stored, what to show, what hooks edited, and its inputs."""
+        del edited, args, forward
         return ActivationCache(values, keys, self.names)
 
     def axes(self, name: str) -> tuple[str, ...] | None:
@@ -250,7 +259,8 @@ class HookedModule(nn.Module):
                 output = self(*args, **forward)
             if has_metric:
                 recorder.values |= _gradients(recorder, output, incl_bwd)
-        cache = self.make_cache(recorder.values, self._keys(recorder, selected))
+        keys, edited = self._keys(recorder, selected), frozenset(recorder.edited)
+        cache = self.make_cache(recorder.values, keys, edited, *args, **forward)
         return output, cache.remove_batch_dim() if remove_batch_dim else cache
 
     copies_recorded = False
@@ -270,9 +280,7 @@ class HookedModule(nn.Module):
         gradients = [f"{name}_grad" for name in selected if f"{name}_grad" in recorder.values]
         return [*selected, *gradients]
 
-    def _install(
-        self, installed: list[Hook], fwd_hooks: HookList, bwd_hooks: HookList
-    ) -> None:
+    def _install(self, installed: list[Hook], fwd_hooks: HookList, bwd_hooks: HookList) -> None:
         for direction, pairs in (("fwd", fwd_hooks), ("bwd", bwd_hooks)):
             for name, function in pairs:
                 installed += self.add_hook(name, function, direction)
@@ -322,9 +330,7 @@ def _complain_about_silent(installed: Iterable[Hook], *, has_run: bool) -> None:
         )
 
 
-def _gradients(
-    recorder: PassRecorder, output: Any, metric: Metric | bool
-) -> dict[str, Tensor]:
+def _gradients(recorder: PassRecorder, output: Any, metric: Metric | bool) -> dict[str, Tensor]:
     if output is None:
         raise ValueError(
             "`incl_bwd` needs an output to differentiate; got `return_type=None`. "

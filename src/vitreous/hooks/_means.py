@@ -42,7 +42,9 @@ class Means:
             UnknownNameError: No mean was taken at that point.
         """
         if name not in self.values:
-            raise unknown("mean", name, self.values, "Take it with `vt.means(model, images, sites)`.")
+            raise unknown(
+                "mean", name, self.values, "Take it with `vt.means(model, images, sites)`."
+            )
         value, axes = self.values[name], self.axes[name]
         if self.by == "position":
             return value

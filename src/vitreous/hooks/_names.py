@@ -44,9 +44,7 @@ class HookNames:
         """The one point that `key`, a name or a shorthand, stands for."""
         name = self.canonical(key)
         if name not in self._known:
-            raise unknown(
-                "hook point", key, self._order, "`model.hook_names()` lists them all."
-            )
+            raise unknown("hook point", key, self._order, "`model.hook_names()` lists them all.")
         return name
 
     def select(self, wanted: NamesFilter) -> list[str]:
@@ -70,8 +68,10 @@ class HookNames:
             return self._single(wanted)
         chosen = {name for item in wanted for name in self._single(item)}
         if not chosen:
-            raise HookError("`names_filter` must name a hook point; got an empty collection. "
-                            "Pass None for every default name.")
+            raise HookError(
+                "`names_filter` must name a hook point; got an empty collection. "
+                "Pass None for every default name."
+            )
         return sorted(chosen, key=self._order.__getitem__)
 
     def _single(self, item: object) -> list[str]:
@@ -85,6 +85,5 @@ class HookNames:
             if found:
                 return found
         raise HookError(
-            f"{what} must match a hook point; it matches none. "
-            "`model.hook_names()` lists them all."
+            f"{what} must match a hook point; it matches none. `model.hook_names()` lists them all."
         )

@@ -136,7 +136,9 @@ class ResolvedSite:
             axis = self.axes.index(word)
             size = tensor.shape[axis]
             if word in ("token", "query", "key"):
-                found[axis] = self.select(what, size) if self.select else _in_range(what, size, word)
+                found[axis] = (
+                    self.select(what, size) if self.select else _in_range(what, size, word)
+                )
             else:
                 found[axis] = _in_range(what, size, word)
         return dict(sorted(found.items()))

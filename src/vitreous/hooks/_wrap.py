@@ -56,8 +56,15 @@ class WrappedModule(HookedModule):
             for handle in handles:
                 handle.remove()
 
-    def make_cache(self, values: dict[str, Tensor], keys: Sequence[str]) -> ActivationCache:
-        del keys  # which parts and calls there are is known only now
+    def make_cache(
+        self,
+        values: dict[str, Tensor],
+        keys: Sequence[str],
+        edited: frozenset[str],
+        *args: Any,
+        **forward: Any,
+    ) -> ActivationCache:
+        del keys, edited, args, forward  # which parts and calls there are is known only now
         by_call = [name.removesuffix("_grad") for name in values]
         once = {name for name in by_call if f"{name.partition(':')[0]}:1" not in by_call}
         named = {

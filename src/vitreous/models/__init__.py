@@ -1,0 +1,60 @@
+"""The glass vision transformer and everything that needs to know its shape."""
+
+from vitreous.models._attention import Attention
+from vitreous.models._block import Block
+from vitreous.models._cache import ViTActivationCache
+from vitreous.models._check import CheckReport, CheckRow
+from vitreous.models._config import (
+    AttentionConfig,
+    HookedViTConfig,
+    NormConfig,
+    PoolingConfig,
+    PositionConfig,
+)
+from vitreous.models._factored_matrix import FactoredMatrix
+from vitreous.models._layout import TokenLayout
+from vitreous.models._load import from_module, load, shipped_folder, shipped_models
+from vitreous.models._means import means
+from vitreous.models._mlp import MLP
+from vitreous.models._names import get_act_name
+from vitreous.models._norms import Norm
+from vitreous.models._processing import (
+    center_writing_weights,
+    fold_layer_norm,
+    fold_layer_scale,
+    fold_value_biases,
+)
+from vitreous.models._saving import weight_hash
+from vitreous.models._target import Readout, Target
+from vitreous.models._vit import HookedViT
+
+__all__ = [
+    "MLP",
+    "Attention",
+    "AttentionConfig",
+    "Block",
+    "CheckReport",
+    "CheckRow",
+    "FactoredMatrix",
+    "HookedViT",
+    "HookedViTConfig",
+    "Norm",
+    "NormConfig",
+    "PoolingConfig",
+    "PositionConfig",
+    "Readout",
+    "Target",
+    "TokenLayout",
+    "ViTActivationCache",
+    "center_writing_weights",
+    "fold_layer_norm",
+    "fold_layer_scale",
+    "fold_value_biases",
+    "from_module",
+    "get_act_name",
+    "load",
+    "means",
+    "shipped_folder",
+    "shipped_models",
+    "weight_hash",
+]

@@ -1,0 +1,216 @@
+"""Self-attention with every intermediate value on show, fused unless somebody looks inside."""
+
+import einops
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vitreous.hooks import HookPoint
+from vitreous.models._config import HookedViTConfig
+from vitreous.models._factored_matrix import FactoredMatrix
+from vitreous.models._norms import make_norm, normalize
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention.
+
+    `hook_q`, `hook_k`, `hook_v` and `hook_z` are `[batch tokens heads d_head]`,
+    `hook_attn_scores` (what the softmax sees) and `hook_pattern` `[batch heads queries keys]`,
+    `hook_result` `[batch tokens heads d_model]`: what each head writes, LayerScale included and
+    the output bias not. Watching scores or pattern runs that step explicitly; otherwise the whole
+    of it is one `scaled_dot_product_attention`.
+    """
+
+    def __init__(self, config: HookedViTConfig) -> None:
+        super().__init__()
+        parts, width = config.attention, config.n_heads * config.d_head  # type: ignore[operator]
+        self.n_heads, self.d_head = config.n_heads, config.d_head
+        self.attn_scale = self.d_head**-0.5  # type: ignore[operator]
+        self.qkv = nn.Linear(config.d_model, 3 * width, bias=parts.qkv_bias)
+        self.hook_q, self.hook_k, self.hook_v = HookPoint(), HookPoint(), HookPoint()
+        self.q_norm = make_norm(self.d_head, parts.qk_norm)  # type: ignore[arg-type]
+        self.k_norm = make_norm(self.d_head, parts.qk_norm)  # type: ignore[arg-type]
+        self.hook_attn_scores, self.hook_pattern = HookPoint(), HookPoint()
+        self.hook_z = HookPoint()
+        self.hook_result = HookPoint(on_demand=True)
+        self.out = nn.Linear(width, config.d_model, bias=parts.out_bias)
+        self.gain = nn.Parameter(torch.ones(config.d_model)) if config.layer_scale else None
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch tokens d_model"],
+        per_head: dict[str, Float[Tensor, "batch tokens heads d_model"]] | None = None,
+    ) -> Float[Tensor, "batch tokens d_model"]:
+        """What attention adds to the stream.
+
+        Args:
+            x: The normalized stream.
+            per_head: Normalized inputs of their own for `"q"`, `"k"` or `"v"`, where those differ
+                from head to head.
+        """
+        q, k, v = self.project(x)
+        for letter, own in (per_head or {}).items():
+            projected = self.project_heads(letter, own)
+            q, k, v = (
+                projected if letter == each else value
+                for each, value in (("q", q), ("k", k), ("v", v))
+            )
+        q, k, v = self.hook_q(q), self.hook_k(k), self.hook_v(v)
+        q, k = normalize(self.q_norm, q), normalize(self.k_norm, k)
+        if self.hook_attn_scores.watched or self.hook_pattern.watched:
+            scores = self.hook_attn_scores(self.scores(q, k))
+            z = self.mix(self.hook_pattern(self.softmax(scores)), v)
+        else:
+            z = self.fused(q, k, v)
+        z = self.hook_z(z)
+        if self.hook_result.watched:
+            return self.sum_results(self.hook_result(self.results(z)))
+        return self.write(z)
+
+    def project(self, x: Float[Tensor, "batch tokens d_model"]) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, as views of one product."""
+        qkv = self.qkv(x).unflatten(-1, (3, self.n_heads, self.d_head))
+        return qkv.unbind(2)
+
+    def project_one(
+        self, letter: str, x: Float[Tensor, "batch tokens d_model"]
+    ) -> Float[Tensor, "batch tokens heads d_head"]:
+        """Queries, keys or values alone."""
+        rows = self._rows(letter)
+        bias = None if self.qkv.bias is None else self.qkv.bias[rows]
+        projected = functional.linear(x, self.qkv.weight[rows], bias)
+        return projected.unflatten(-1, (self.n_heads, self.d_head))
+
+    def project_heads(
+        self, letter: str, x: Float[Tensor, "batch tokens heads d_model"]
+    ) -> Float[Tensor, "batch tokens heads d_head"]:
+        """Queries, keys or values where every head reads an input of its own."""
+        return torch.einsum("bthm,hmd->bthd", x, self.weight(letter)) + self.bias(letter)
+
+    def scores(
+        self,
+        q: Float[Tensor, "batch queries heads d_head"],
+        k: Float[Tensor, "batch keys heads d_head"],
+    ) -> Float[Tensor, "batch heads queries keys"]:
+        """Exactly what the softmax sees."""
+        return (q.transpose(1, 2) * self.attn_scale) @ k.permute(0, 2, 3, 1)
+
+    def softmax(
+        self, scores: Float[Tensor, "batch heads queries keys"]
+    ) -> Float[Tensor, "batch heads queries keys"]:
+        return scores.softmax(-1)
+
+    def mix(
+        self,
+        pattern: Float[Tensor, "batch heads queries keys"],
+        v: Float[Tensor, "batch keys heads d_head"],
+    ) -> Float[Tensor, "batch queries heads d_head"]:
+        """Values averaged by the pattern."""
+        return (pattern @ v.transpose(1, 2)).transpose(1, 2)
+
+    def fused(
+        self,
+        q: Float[Tensor, "batch tokens heads d_head"],
+        k: Float[Tensor, "batch tokens heads d_head"],
+        v: Float[Tensor, "batch tokens heads d_head"],
+    ) -> Float[Tensor, "batch tokens heads d_head"]:
+        """`mix(softmax(scores(q, k)), v)` in one kernel."""
+        q, k, v = (each.transpose(1, 2) for each in (q, k, v))
+        z = functional.scaled_dot_product_attention(q, k, v, scale=self.attn_scale)
+        return z.transpose(1, 2)
+
+    def results(
+        self, z: Float[Tensor, "batch tokens heads d_head"]
+    ) -> Float[Tensor, "batch tokens heads d_model"]:
+        """What each head writes; their sum and the bias are what attention adds."""
+        return torch.einsum("bthd,hdm->bthm", z, self.W_O)
+
+    def sum_results(
+        self, results: Float[Tensor, "batch tokens heads d_model"]
+    ) -> Float[Tensor, "batch tokens d_model"]:
+        return results.sum(2) + self.b_O
+
+    def write(
+        self, z: Float[Tensor, "batch tokens heads d_head"]
+    ) -> Float[Tensor, "batch tokens d_model"]:
+        """What attention adds to the stream, in one product."""
+        written = self.out(z.flatten(2))
+        return written if self.gain is None else written * self.gain
+
+    # ---- weights, per head
+
+    def weight(self, letter: str) -> Float[Tensor, "heads d_model d_head"]:
+        """A live view of the fused weight: what is written to it changes the model."""
+        rows = self.qkv.weight[self._rows(letter)]
+        return rows.view(self.n_heads, self.d_head, -1).transpose(1, 2)  # type: ignore[arg-type]
+
+    def bias(self, letter: str) -> Float[Tensor, "heads d_head"]:
+        """A live view of the fused bias; zeros where the model has none."""
+        if self.qkv.bias is None:
+            return self.qkv.weight.new_zeros(()).expand(self.n_heads, self.d_head)
+        return self.qkv.bias[self._rows(letter)].view(self.n_heads, -1)
+
+    @property
+    def W_Q(self) -> Float[Tensor, "heads d_model d_head"]:
+        return self.weight("q")
+
+    @property
+    def W_K(self) -> Float[Tensor, "heads d_model d_head"]:
+        return self.weight("k")
+
+    @property
+    def W_V(self) -> Float[Tensor, "heads d_model d_head"]:
+        return self.weight("v")
+
+    @property
+    def b_Q(self) -> Float[Tensor, "heads d_head"]:
+        return self.bias("q")
+
+    @property
+    def b_K(self) -> Float[Tensor, "heads d_head"]:
+        return self.bias("k")
+
+    @property
+    def b_V(self) -> Float[Tensor, "heads d_head"]:
+        return self.bias("v")
+
+    @property
+    def W_O(self) -> Float[Tensor, "heads d_head d_model"]:
+        """What turns a head's `z` into what it writes.
+
+        A live view of the weight; with a separate LayerScale gain, the product with it.
+        """
+        view = einops.rearrange(self.out.weight, "m (h d) -> h d m", h=self.n_heads)
+        return view if self.gain is None else view * self.gain
+
+    @property
+    def b_O(self) -> Float[Tensor, " d_model"]:
+        """The output bias (times the LayerScale gain); zeros where the model has none."""
+        if self.out.bias is None:
+            return self.out.weight.new_zeros(()).expand(self.out.out_features)
+        return self.out.bias if self.gain is None else self.out.bias * self.gain
+
+    @property
+    def OV(self) -> FactoredMatrix:
+        """`W_V @ W_O` per head: what a head writes of what it attends to."""
+        return FactoredMatrix(self.W_V, self.W_O)
+
+    @property
+    def QK(self) -> FactoredMatrix:
+        """`W_Q @ W_K.T` per head (unscaled): how much one residual attends to another.
+
+        Raises:
+            ValueError: With a norm on queries and keys there is no such fixed matrix.
+        """
+        if self.q_norm is not None:
+            raise ValueError(
+                "`QK` needs scores that are bilinear in the residual stream; got a model that "
+                "normalizes queries and keys. Read `hook_attn_scores` of a run."
+            )
+        return FactoredMatrix(self.W_Q, self.W_K.transpose(-1, -2))
+
+    def _rows(self, letter: str) -> slice:
+        width = self.out.in_features
+        place = "qkv".index(letter)
+        return slice(place * width, (place + 1) * width)

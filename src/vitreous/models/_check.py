@@ -1,0 +1,135 @@
+"""The identities of a residual-stream model, run on a user's own."""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from vitreous.models._cache import ViTActivationCache
+    from vitreous.models._vit import HookedViT
+
+
+@dataclass(frozen=True)
+class CheckRow:
+    """One identity: how far apart its two sides are, relative to the larger value."""
+
+    name: str
+    error: float
+    tolerance: float
+
+    @property
+    def holds(self) -> bool:
+        return self.error <= self.tolerance  # a NaN error doesn't hold
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """The table of `model.check()`; true when every identity holds."""
+
+    rows: tuple[CheckRow, ...]
+
+    def __bool__(self) -> bool:
+        return all(row.holds for row in self.rows)
+
+    def __str__(self) -> str:
+        width = max(len(row.name) for row in self.rows)
+        lines = [f"{'identity (in float64)':<{width}}  {'error':>8}  {'allowed':>8}"]
+        for row in self.rows:
+            verdict = "holds" if row.holds else "FAILS"
+            lines.append(f"{row.name:<{width}}  {row.error:8.1e}  {row.tolerance:8.1e}  {verdict}")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+# Exact on one path; where two paths meet (fused and explicit, folded and not), 1e-10.
+_EXACT, _MEETING = 0.0, 1e-10
+
+
+@torch.no_grad()
+def check(
+    model: "HookedViT", images: Float[Tensor, "batch channels rows columns"] | None = None
+) -> CheckReport:
+    """Runs the identities on a float64 copy of `model`.
+
+    Args:
+        model: Any `HookedViT`.
+        images: Two or more preprocessed images; None draws random ones.
+    """
+    model = copy.deepcopy(model).double().eval()
+    model.reset_hooks(including_permanent=True)
+    if images is None:
+        generator = torch.Generator().manual_seed(0)
+        shape = (2, model.cfg.n_channels, *model.cfg.image_size)  # type: ignore[misc]
+        images = torch.randn(shape, generator=generator)
+    images = images.to(model.embedding.patch.weight)
+    logits, cache = model.run_with_cache(images)
+    rows = [CheckRow(*row) for row in _rows(model, images, logits, cache)]
+    return CheckReport(tuple(rows))
+
+
+def _rows(
+    model: "HookedViT", images: Tensor, logits: Tensor, cache: "ViTActivationCache"
+) -> Iterator[tuple[str, float, float]]:
+    materialised = model.run_with_cache(images, names_filter=lambda _: True)[1]
+    last = cache[f"blocks.{model.cfg.n_layers - 1}.hook_resid_post"]
+    yield "every block adds what its parts write", _block_error(model, materialised), _EXACT
+    yield "a cached pass is the plain pass", gap(logits, model(images)), _EXACT
+    yield "derived values are the computed ones", _derived_error(cache, materialised), _MEETING
+    decomposed = cache.decompose_resid(incl_bias=True).sum(0)
+    yield "layers add up to the stream", gap(decomposed, last), _MEETING
+    heads = cache.get_full_resid_decomposition(expand_neurons=False).sum(0)
+    yield "heads, MLPs and biases add up to it", gap(heads, last), _MEETING
+    if model.cfg.pooling.kind != "none":
+        yield "shares of a class add up to its logit", _target_error(model, logits, cache), _MEETING
+    middle = model.cfg.n_layers // 2
+    rest = model(model(images, stop_at_layer=middle), start_at_layer=middle)
+    yield "a pass in two stretches is the whole", gap(rest, logits), _EXACT
+    yield "hooks that do nothing change nothing", gap(_noop_logits(model, images), logits), _EXACT
+    yield "images don't see one another", gap(model(images[:1]), logits[:1]), _MEETING
+
+
+def gap(a: Tensor, b: Tensor) -> float:
+    """max|a - b| / max|b|; 0 for two zeros."""
+    scale = b.abs().max().item()
+    return (a - b).abs().max().item() / (scale or 1.0)
+
+
+def _block_error(model: "HookedViT", cache: "ViTActivationCache") -> float:
+    errors = []
+    for i in range(model.cfg.n_layers):
+        middle = cache["resid_pre", i] + cache["attn_out", i]
+        if not model.cfg.attn_only:
+            errors.append(gap(middle, cache["resid_mid", i]))
+            middle = middle + cache["mlp_out", i]
+        errors.append(gap(middle, cache["resid_post", i]))
+    return max(errors)
+
+
+def _derived_error(cache: "ViTActivationCache", materialised: "ViTActivationCache") -> float:
+    return max(gap(value, materialised[name]) for name, value in cache.items())
+
+
+def _target_error(model: "HookedViT", logits: Tensor, cache: "ViTActivationCache") -> float:
+    rows = cache.decompose_resid(incl_bias=True)
+    errors = []
+    for label in {0, logits.shape[-1] - 1}:
+        target = model.target(torch.eye(logits.shape[-1])[label])
+        shares = cache.logit_attrs(rows, target).sum((0, -1)) + target.readout(cache).constant
+        errors.append(gap(shares, logits[:, label]))
+    return max(errors)
+
+
+def _noop_logits(model: "HookedViT", images: Tensor) -> Tensor:
+    explicit = ("hook_attn_scores", "hook_pattern", "hook_scale")
+    names = [n for n in model.hook_names(on_demand=False) if not n.endswith(explicit)]
+    return model.run_with_hooks(images, fwd_hooks=[(names, _noop)])
+
+
+def _noop(value: Tensor, hook: object) -> None:
+    del value, hook

@@ -1,0 +1,229 @@
+"""What a glass ViT is made of. A component is chosen here, never by a model's name."""
+
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal, Self, get_args
+
+from vitreous._errors import unknown
+
+NormKind = Literal["layer", "rms"]
+Activation = Literal["gelu", "gelu_tanh", "quick_gelu", "relu", "silu", "solu"]
+PositionKind = Literal["learned", "sincos"]
+PoolingKind = Literal["cls", "mean", "none"]
+
+
+@dataclass(frozen=True)
+class NormConfig:
+    """A normalization over the residual stream or a head.
+
+    Attributes:
+        kind: `"layer"` centers and divides by the standard deviation, `"rms"` divides by the root
+            mean square.
+        eps: Added to the variance, or to the mean square.
+        affine: Whether a gain (and for `"layer"` a bias) follows. Folding takes it away.
+    """
+
+    kind: NormKind = "layer"
+    eps: float = 1e-6
+    affine: bool = True
+
+
+@dataclass(frozen=True)
+class PositionConfig:
+    """An embedding of the position that is added to the tokens.
+
+    Attributes:
+        kind: `"learned"`, or fixed `"sincos"`.
+        prefix: Whether class, distillation and register tokens have positions too.
+    """
+
+    kind: PositionKind = "learned"
+    prefix: bool = True
+
+
+@dataclass(frozen=True)
+class AttentionConfig:
+    """Attention of one block.
+
+    Attributes:
+        qkv_bias: Whether queries, keys and values have a bias.
+        out_bias: Whether the output has one.
+        qk_norm: A norm of each head's queries and keys.
+    """
+
+    qkv_bias: bool = True
+    out_bias: bool = True
+    qk_norm: NormConfig | None = None
+
+
+@dataclass(frozen=True)
+class PoolingConfig:
+    """From the last residual stream to one vector.
+
+    Attributes:
+        kind: `"cls"` reads the class token (with a distillation token: both, each by its own
+            head, averaged), `"mean"` averages patches, `"none"` applies the head to every token.
+        norm: The last norm.
+        norm_first: Whether it acts on tokens, or on what was pooled (timm's `fc_norm`).
+    """
+
+    kind: PoolingKind = "cls"
+    norm: NormConfig | None = field(default_factory=NormConfig)
+    norm_first: bool = True
+
+
+@dataclass(frozen=True)
+class HookedViTConfig:
+    """Shape and parts of a `HookedViT`.
+
+    Attributes:
+        n_layers: Blocks.
+        d_model: Width of the residual stream.
+        n_heads: Heads per block.
+        d_head: Width of a head; None means `d_model / n_heads`.
+        d_mlp: Neurons per MLP; None means attention-only.
+        act_name: The neurons' nonlinearity.
+        image_size: Pixel rows and columns; an int means a square.
+        patch_size: Pixel rows and columns of a patch; an int means a square.
+        n_channels: Color channels.
+        n_classes: Classes of the head; None means no head, and pooled features come out.
+        cls_token: Whether there is a class token.
+        distillation_token: Whether there is a distillation token, with a head of its own.
+        n_registers: Register tokens.
+        patch_bias: Whether the patch embedding has a bias.
+        head_bias: Whether the head has one.
+        position: Position embedding; None for none.
+        ln_pre: A norm between the embedding and the first block.
+        norm: The norm in front of attention and MLP; None for none.
+        attention: Attention's parts.
+        mlp_bias: Whether the MLP's layers have biases.
+        layer_scale: Whether a gain per channel follows attention and MLP (where it isn't folded).
+        pooling: What is read.
+    """
+
+    n_layers: int
+    d_model: int
+    n_heads: int
+    d_head: int | None = None
+    d_mlp: int | None = None
+    act_name: Activation = "gelu"
+    image_size: tuple[int, int] | int = 224
+    patch_size: tuple[int, int] | int = 16
+    n_channels: int = 3
+    n_classes: int | None = None
+    cls_token: bool = True
+    distillation_token: bool = False
+    n_registers: int = 0
+    patch_bias: bool = True
+    head_bias: bool = True
+    position: PositionConfig | None = field(default_factory=PositionConfig)
+    ln_pre: NormConfig | None = None
+    norm: NormConfig | None = field(default_factory=NormConfig)
+    attention: AttentionConfig = field(default_factory=AttentionConfig)
+    mlp_bias: bool = True
+    layer_scale: bool = False
+    pooling: PoolingConfig = field(default_factory=PoolingConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("image_size", "patch_size"):
+            size = getattr(self, name)
+            object.__setattr__(self, name, (size, size) if isinstance(size, int) else tuple(size))
+        if self.d_head is None:
+            _require(
+                self.d_model % self.n_heads == 0,
+                "`d_model` must divide by `n_heads`",
+                (self.d_model, self.n_heads),
+                "Pass `d_head` or other sizes",
+            )
+            object.__setattr__(self, "d_head", self.d_model // self.n_heads)
+        self._check()
+
+    @property
+    def attn_only(self) -> bool:
+        """Whether blocks have no MLP."""
+        return self.d_mlp is None
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Patch rows and columns at the configured image size."""
+        (rows, columns), (height, width) = self.image_size, self.patch_size  # type: ignore[misc]
+        return rows // height, columns // width
+
+    def replace(self, **changes: Any) -> Self:
+        """The same configuration with some fields changed."""
+        return replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> Self:
+        """Reads what `to_dict` gave; an unknown field raises with the nearest names."""
+        values = dict(plain)
+        parts: dict[str, Any] = {
+            "position": PositionConfig,
+            "ln_pre": NormConfig,
+            "norm": NormConfig,
+            "attention": AttentionConfig,
+            "pooling": PoolingConfig,
+        }
+        known = {f.name for f in fields(cls)}
+        for name in values:
+            if name not in known:
+                raise unknown("field of `HookedViTConfig`", name, known)
+        for name, part in parts.items():
+            if isinstance(values.get(name), dict):
+                values[name] = _part(part, values[name])
+        return cls(**values)
+
+    def _check(self) -> None:
+        (rows, columns), (height, width) = self.image_size, self.patch_size  # type: ignore[misc]
+        _require(
+            rows % height == 0 and columns % width == 0,
+            "`image_size` must be a multiple of `patch_size`",
+            (self.image_size, self.patch_size),
+            "Crop or pad the images",
+        )
+        _require(
+            self.act_name in get_args(Activation),
+            f"`act_name` must be one of {', '.join(get_args(Activation))}",
+            self.act_name,
+            "Choose one",
+        )
+        _require(
+            self.pooling.kind in get_args(PoolingKind),
+            f"`pooling.kind` must be one of {', '.join(get_args(PoolingKind))}",
+            self.pooling.kind,
+            "Choose one",
+        )
+        _require(
+            self.pooling.kind != "cls" or self.cls_token,
+            "`pooling.kind='cls'` needs a class token",
+            "cls_token=False",
+            "Pass `cls_token=True`, or pool by 'mean'",
+        )
+        _require(
+            not self.distillation_token or self.cls_token,
+            "A distillation token needs a class token",
+            "cls_token=False",
+            "Pass `cls_token=True`",
+        )
+        _require(
+            min(self.n_layers, self.d_model, self.n_heads) > 0,
+            "`n_layers`, `d_model` and `n_heads` must be positive",
+            (self.n_layers, self.d_model, self.n_heads),
+            "Pass positive sizes",
+        )
+
+
+def _part(part: Any, plain: dict[str, Any]) -> Any:
+    values = dict(plain)
+    for name in ("qk_norm", "norm"):
+        if isinstance(values.get(name), dict):
+            values[name] = NormConfig(**values[name])
+    return part(**values)
+
+
+def _require(holds: bool, what: str, got: Any, how: str) -> None:
+    if not holds:
+        raise ValueError(f"{what}; got {got}. {how}.")

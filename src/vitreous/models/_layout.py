@@ -1,0 +1,234 @@
+"""Where tokens are: which one is the class token, and which the patch at row 3, column 5."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vitreous._errors import unknown
+
+Positions = str | int | list[int] | tuple[int, ...] | Tensor
+
+_NAMED = ("all", "readout", "cls", "distillation", "registers", "patches")
+
+
+@dataclass(frozen=True)
+class TokenLayout:
+    """The order and the places of a model's tokens.
+
+    Attributes:
+        cls: Class tokens (0 or 1), first in the sequence.
+        distillation: Distillation tokens (0 or 1), after the class token.
+        registers: Register tokens, after those.
+        grid: Frames, rows and columns of the patches, which come last in reading order.
+        patch_size: Pixel rows and columns of a patch.
+        readout: What the head reads: `"cls"` (the distillation token too, where there is one),
+            `"patches"` or `"all"`.
+    """
+
+    cls: int
+    distillation: int
+    registers: int
+    grid: tuple[int, int, int]
+    patch_size: tuple[int, int]
+    readout: str = "cls"
+
+    @property
+    def n_prefix(self) -> int:
+        """Tokens in front of the patches."""
+        return self.cls + self.distillation + self.registers
+
+    @property
+    def n_patches(self) -> int:
+        frames, rows, columns = self.grid
+        return frames * rows * columns
+
+    @property
+    def n_tokens(self) -> int:
+        return self.n_prefix + self.n_patches
+
+    def names(self) -> list[str]:
+        """One short name per token: `cls`, `dist`, `reg0`, `r3c5`, or `f2r3c5` in clips."""
+        frames, rows, columns = self.grid
+        prefix = ["cls"] * self.cls + ["dist"] * self.distillation
+        registers = [f"reg{i}" for i in range(self.registers)]
+        patches = [
+            (f"f{f}" if frames > 1 else "") + f"r{r}c{c}"
+            for f in range(frames)
+            for r in range(rows)
+            for c in range(columns)
+        ]
+        return prefix + registers + patches
+
+    def index(self, row: int, column: int, frame: int = 0) -> int:
+        """The token of the patch at a row and column (and frame); negative ones count from the end."""
+        place = []
+        for word, got, size in zip(
+            ("frame", "row", "column"), (frame, row, column), self.grid, strict=True
+        ):
+            if not -size <= got < size:
+                raise ValueError(
+                    f"`{word}` must lie in 0..{size - 1}; got {got}. The grid is {self._grid()}."
+                )
+            place.append(got % size)
+        _, rows, columns = self.grid
+        return self.n_prefix + (place[0] * rows + place[1]) * columns + place[2]
+
+    def select(self, positions: Any) -> list[int]:
+        """The token indices that `positions` means; the only place that decides it.
+
+        Args:
+            positions: `"all"`, `"readout"`, `"cls"`, `"distillation"`, `"registers"`,
+                `"patches"`; a token index; a list of token indices; a tuple (row, column) or
+                (frame, row, column); or a bool mask over tokens or over the patch grid.
+
+        Returns:
+            Indices into the token dimension.
+
+        Raises:
+            ValueError: An empty selection, or one outside of the sequence.
+        """
+        chosen = self._chosen(positions)
+        if not chosen:
+            raise ValueError(
+                f"`positions` must select a token; got {positions!r}, which selects none of "
+                f"{self.n_tokens}. This model has {self._census()}."
+            )
+        return chosen
+
+    def to_grid(self, x: Tensor, dim: int = -1) -> Tensor:
+        """Replaces a dimension of tokens, or of patches, by the grid's rows and columns.
+
+        Class, distillation and register tokens are dropped. Clips get frames, rows and columns.
+        """
+        dim = dim % x.ndim
+        n = x.shape[dim]
+        if n not in (self.n_tokens, self.n_patches):
+            raise ValueError(
+                f"`to_grid` needs {self.n_tokens} tokens or {self.n_patches} patches in dimension "
+                f"{dim}; got {n}. Pass `dim=`."
+            )
+        patches = x.narrow(dim, n - self.n_patches, self.n_patches)
+        return patches.reshape(*x.shape[:dim], *self._grid(), *x.shape[dim + 1 :])
+
+    def from_grid(self, x: Tensor, dim: int = -1) -> Tensor:
+        """Flattens grid dimensions that end at `dim` into one of patches; undoes `to_grid`."""
+        grid = self._grid()
+        last = dim % x.ndim
+        first = last - len(grid) + 1
+        if first < 0 or tuple(x.shape[first : last + 1]) != grid:
+            raise ValueError(
+                f"`from_grid` needs {' x '.join(map(str, grid))} in the dimensions that end at "
+                f"{last}; got shape {list(x.shape)}. Pass `dim=`."
+            )
+        return x.reshape(*x.shape[:first], self.n_patches, *x.shape[last + 1 :])
+
+    def coverage(self, mask: Tensor) -> Float[Tensor, "*batch patch_rows patch_columns"]:
+        """How much of each patch a pixel mask covers.
+
+        Args:
+            mask: Bool or [0, 1], `[..., pixel rows, pixel columns]` at the model's image size.
+
+        Returns:
+            Shares in [0, 1] on the patch grid.
+        """
+        _, rows, columns = self.grid
+        height, width = self.patch_size
+        if tuple(mask.shape[-2:]) != (rows * height, columns * width):
+            raise ValueError(
+                f"`mask` must be {rows * height} x {columns * width} pixels; got "
+                f"{' x '.join(map(str, mask.shape[-2:]))}. Resize it as the image was."
+            )
+        blocks = mask.float().reshape(*mask.shape[:-2], rows, height, columns, width)
+        return blocks.mean(dim=(-3, -1))
+
+    def resolve(self, positions: Any, n_tokens: int) -> list[int]:
+        """`select`, for a tensor that has `n_tokens` tokens or one pooled one."""
+        if n_tokens == self.n_tokens:
+            return self.select(positions)
+        if n_tokens == 1 and isinstance(positions, str) and positions in ("all", "readout"):
+            return [0]
+        raise ValueError(
+            f"`positions` need {self.n_tokens} tokens; this point has {n_tokens}. "
+            "Pass positions='all'."
+        )
+
+    def _chosen(self, positions: Any) -> list[int]:
+        if isinstance(positions, str):
+            return self._named(positions)
+        if isinstance(positions, bool):
+            raise _not_positions(positions)
+        if isinstance(positions, int):
+            return self._in_range([positions])
+        if isinstance(positions, tuple):
+            return [self._at(positions)]
+        if isinstance(positions, Sequence):
+            return self._in_range(list(positions))
+        mask = torch.as_tensor(positions)
+        return self._masked(mask) if mask.dtype == torch.bool else self._in_range(mask.tolist())
+
+    def _named(self, name: str) -> list[int]:
+        after_cls = self.cls + self.distillation
+        ranges = {
+            "all": range(self.n_tokens),
+            "cls": range(self.cls),
+            "distillation": range(self.cls, after_cls),
+            "registers": range(after_cls, self.n_prefix),
+            "patches": range(self.n_prefix, self.n_tokens),
+        }
+        ranges["readout"] = range(after_cls) if self.readout == "cls" else ranges[self.readout]
+        if name not in ranges:
+            raise unknown("group of tokens", name, _NAMED)
+        return list(ranges[name])
+
+    def _at(self, place: tuple[int, ...]) -> int:
+        if len(place) not in (2, 3) or (len(place) == 2 and self.grid[0] > 1):
+            needed = "(frame, row, column)" if self.grid[0] > 1 else "(row, column)"
+            raise ValueError(
+                f"A tuple of `positions` must be {needed}; got {place}. "
+                "Pass a list for several token indices."
+            )
+        *frame, row, column = place
+        return self.index(row, column, *frame)
+
+    def _in_range(self, indices: list[Any]) -> list[int]:
+        for i in indices:
+            if isinstance(i, bool) or not isinstance(i, int):
+                raise _not_positions(i)
+            if not -self.n_tokens <= i < self.n_tokens:
+                raise ValueError(
+                    f"A token index must lie in 0..{self.n_tokens - 1}; got {i}. "
+                    f"This model has {self._census()}."
+                )
+        return [i % self.n_tokens for i in indices]
+
+    def _masked(self, mask: Tensor) -> list[int]:
+        shapes = ((self.n_tokens,), self.grid, self._grid())
+        if tuple(mask.shape) not in shapes:
+            raise ValueError(
+                f"A mask of `positions` must cover {self.n_tokens} tokens or the "
+                f"{' x '.join(map(str, self._grid()))} grid; got shape {list(mask.shape)}. "
+                "Use `layout.coverage` for a mask of pixels."
+            )
+        offset = 0 if mask.ndim == 1 else self.n_prefix
+        return [offset + i for i in mask.flatten().nonzero().flatten().tolist()]
+
+    def _grid(self) -> tuple[int, ...]:
+        return self.grid if self.grid[0] > 1 else self.grid[1:]
+
+    def _census(self) -> str:
+        frames, rows, columns = self.grid
+        counts = {"class": self.cls, "distillation": self.distillation, "register": self.registers}
+        words = [f"{n} {word} token{'s' * (n > 1)}" for word, n in counts.items() if n]
+        clip = f"{frames} x " if frames > 1 else ""
+        return ", ".join([*words, f"{clip}{rows} x {columns} patches"])
+
+
+def _not_positions(got: object) -> TypeError:
+    return TypeError(
+        f"`positions` must be a name ({', '.join(_NAMED)}), an index, a list of indices, a "
+        f"(row, column) tuple or a bool mask; got {got!r}. Pass one of them."
+    )

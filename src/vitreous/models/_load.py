@@ -1,0 +1,111 @@
+"""From a name to a model."""
+
+import importlib.resources
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from vitreous._errors import UnsupportedModelError, WeightsError, unknown
+from vitreous.data import ClassNames, Preprocessing
+from vitreous.hooks import Means
+from vitreous.models import adapters
+from vitreous.models._config import HookedViTConfig
+from vitreous.models._saving import FORMAT, load_tensors, read_json, read_tensors, weight_hash
+from vitreous.models._vit import HookedViT
+
+
+def load(
+    name: str | os.PathLike[str],
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> HookedViT:
+    """Loads a model, in evaluation mode.
+
+    Args:
+        name: A shipped model (`"digits"`), `"timm:NAME"`, or a folder that `save_pretrained` made.
+        weights: A safetensors file to read instead of downloading.
+        device: Where to put it; None means the CPU.
+        dtype: Of its weights.
+
+    Raises:
+        UnknownNameError: No such model.
+        UnsupportedModelError: A model with a feature that `HookedViT` lacks; it names the feature.
+        WeightsError: Weights that are missing, can't be read or don't fit.
+    """
+    text = os.fspath(name)
+    prefix, colon, rest = text.partition(":")
+    if colon and prefix in adapters.LOADERS:
+        model = adapters.LOADERS[prefix](rest, weights, dtype)
+    elif text in shipped_models():
+        model = _load_folder(shipped_folder() / text, weights, dtype)
+        model.card.setdefault("source", "shipped")
+    elif Path(text).is_dir():
+        model = _load_folder(Path(text), weights, dtype)
+    else:
+        known = [*shipped_models(), *(f"{each}:NAME" for each in adapters.LOADERS)]
+        hint = f"Known: {', '.join(known)}, or a folder that `save_pretrained` made."
+        raise unknown("model", text, shipped_models(), hint)
+    model.card.setdefault("name", text)
+    model.card["weight_hash"] = weight_hash(model)
+    return model.eval().to(device)
+
+
+def from_module(module: nn.Module) -> HookedViT:
+    """Converts a model of another library, with whatever weights it has, to a `HookedViT`.
+
+    The result is in evaluation mode, on the module's device and in its dtype, and equal to it.
+
+    Raises:
+        UnsupportedModelError: A module that can't be represented; `vt.wrap` takes any.
+    """
+    for converts, convert in adapters.CONVERTERS:
+        if converts(module):
+            model = convert(module)
+            model.card.setdefault("name", type(module).__name__)
+            model.card["weight_hash"] = weight_hash(model)
+            return model.eval()
+    raise UnsupportedModelError(
+        f"`from_module` takes a timm VisionTransformer; got {type(module).__name__}. "
+        "Use `vt.wrap(module)` for hooks on any module."
+    )
+
+
+def shipped_folder() -> Path:
+    """Where the models that come with the package lie."""
+    return Path(str(importlib.resources.files("vitreous.models"))) / "shipped"
+
+
+def shipped_models() -> list[str]:
+    """The names of the models that come with the package."""
+    folder = shipped_folder()
+    return sorted(p.parent.name for p in folder.glob("*/config.json")) if folder.is_dir() else []
+
+
+def _load_folder(folder: Path, weights: Any, dtype: torch.dtype) -> HookedViT:
+    about = read_json(folder / "config.json")
+    if about.get("format") != FORMAT:
+        raise WeightsError(
+            f"`config.json` in `{folder}` must describe a Vitreous model; its format is "
+            f"{about.get('format')!r}. Load it through the library that wrote it."
+        )
+    model = HookedViT(
+        HookedViTConfig.from_dict(about["config"]),
+        labels=_optional(ClassNames.from_json, about.get("labels")),
+        preprocessing=_optional(Preprocessing.from_json, about.get("preprocessing")),
+    ).to(dtype)
+    path = Path(weights) if weights is not None else folder / "model.safetensors"
+    load_tensors(model, read_tensors(path), f"`{path.name}`")
+    model.card = dict(about.get("card") or {})
+    if (folder / "means.safetensors").is_file():
+        model.means = Means.load(folder / "means.safetensors")
+    return model
+
+
+def _optional(make: Callable[[Any], Any], plain: Any) -> Any:
+    return None if plain is None else make(plain)

@@ -1,0 +1,92 @@
+"""The grammar of hook names: TransformerLens's shorthands, and components such as L11H4."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+# Under which part of a block a short name lives; "" is the block itself.
+_SUBLAYERS = {
+    "q": "attn", "k": "attn", "v": "attn", "z": "attn", "rot_q": "attn", "rot_k": "attn",
+    "attn_scores": "attn", "pattern": "attn", "result": "attn",
+    "pre": "mlp", "post": "mlp", "mid": "mlp", "pre_linear": "mlp",
+    "resid_pre": "", "resid_mid": "", "resid_post": "", "attn_out": "", "mlp_out": "",
+    "attn_in": "", "q_input": "", "k_input": "", "v_input": "", "mlp_in": "",
+}  # fmt: skip
+_ALIASES = {
+    "attn": "pattern", "attn_logits": "attn_scores", "key": "k", "query": "q", "value": "v",
+    "mlp_pre": "pre", "mlp_mid": "mid", "mlp_post": "post",
+}  # fmt: skip
+_LAYER_TYPES = {"a": "attn", "attn": "attn", "m": "mlp", "mlp": "mlp", "b": "", "block": ""}
+_NORMS = ("scale", "normalized")
+_COMPONENT = re.compile(r"L(\d+)(?:(H)(\d+)|(M)|(A)|(N)(\d+))")
+
+
+def get_act_name(name: str, layer: int | str | None = None, layer_type: str | None = None) -> str:
+    """The full hook name behind a shorthand.
+
+    `get_act_name("pattern", 3)` is `"blocks.3.attn.hook_pattern"`, `get_act_name("k6")` is
+    `"blocks.6.attn.hook_k"`, `get_act_name("scale", 4, "ln1")` is `"blocks.4.ln1.hook_scale"`;
+    without a layer, `get_act_name("embed")` is `"hook_embed"`. Full names come back unchanged.
+
+    Args:
+        name: Short name, or a full one.
+        layer: Number of the block; not negative here, since that needs a model.
+        layer_type: Part of the block: `"attn"`, `"mlp"`, `"ln1"`, `"ln2"`, `"a"`, `"m"`, `"b"`.
+    """
+    if "hook_" in name:
+        return name
+    glued = re.fullmatch(r"([a-z_]+)(\d+)([a-z]?.*)", name)
+    if glued and layer is None and glued[1] not in ("ln",):
+        name, layer, layer_type = glued[1], int(glued[2]), glued[3] or layer_type
+    name = _ALIASES.get(name, name)
+    if layer is None:
+        return f"ln_final.hook_{name}" if name in _NORMS else f"hook_{name}"
+    part = _LAYER_TYPES.get(layer_type or "", layer_type or "") or _SUBLAYERS.get(name, "")
+    return f"blocks.{layer}.{part}.hook_{name}" if part else f"blocks.{layer}.hook_{name}"
+
+
+def canonical_name(n_layers: int) -> Callable[[object], str]:
+    """Turns the keys that users type into full hook names, for a model of `n_layers` blocks."""
+
+    def canonical(key: object) -> str:
+        if isinstance(key, str):
+            return get_act_name(key) if re.fullmatch(r"[a-z_]+\d+[a-z0-9]*", key) else key
+        if not isinstance(key, tuple) or not key or not isinstance(key[0], str):
+            raise TypeError(
+                f"A hook name must be a string or a tuple such as ('pattern', 3); got {key!r}. "
+                "`model.hook_names()` lists them all."
+            )
+        return get_act_name(key[0], *_counted_from_front(key[1:], n_layers))
+
+    return canonical
+
+
+def component_site(n_layers: int) -> Callable[[str], tuple[str, dict[str, int]] | None]:
+    """Reads `"L11H4"`, `"L7M"`, `"L7A"` and `"L7N1024"` as a hook name and the fields of a site."""
+
+    def component(text: str) -> tuple[str, dict[str, int]] | None:
+        match = _COMPONENT.fullmatch(text)
+        if match is None:
+            return None
+        layer = int(match[1])
+        if layer >= n_layers:
+            raise ValueError(
+                f"`{text}` must name a layer in 0..{n_layers - 1}; got {layer}. Choose another."
+            )
+        if match[2]:
+            return f"blocks.{layer}.attn.hook_z", {"head": int(match[3])}
+        if match[6]:
+            return f"blocks.{layer}.mlp.hook_post", {"neuron": int(match[7])}
+        return f"blocks.{layer}.hook_{'mlp' if match[4] else 'attn'}_out", {}
+
+    return component
+
+
+def _counted_from_front(rest: tuple[Any, ...], n_layers: int) -> tuple[Any, ...]:
+    if rest and isinstance(rest[0], int) and rest[0] < 0:
+        if rest[0] < -n_layers:
+            raise ValueError(
+                f"A layer must lie in {-n_layers}..{n_layers - 1}; got {rest[0]}. Choose another."
+            )
+        return (rest[0] + n_layers, *rest[1:])
+    return rest

@@ -1,0 +1,66 @@
+"""From the last residual stream to what the head sees, as weights on tokens."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vitreous.models._config import HookedViTConfig
+from vitreous.models._layout import TokenLayout
+
+
+class Head(nn.Module):
+    """Reads pooled features: one linear map per token group that is read.
+
+    `W_U` `[d_model labels]` and `b_U` are those of the (class token's) head, `W_U_distillation` and
+    `b_U_distillation` those of the distillation token's; the logits of the two are averaged.
+    """
+
+    def __init__(self, config: HookedViTConfig) -> None:
+        super().__init__()
+        self.linear = _linear(config)
+        self.distillation = _linear(config) if config.distillation_token else None
+
+    def forward(self, pooled: list[Tensor]) -> Tensor:
+        """Logits, averaged over the heads; the pooled features themselves where there is no head."""
+        heads = [self.linear, self.distillation]
+        outputs = [x if head is None else head(x) for x, head in zip(pooled, heads, strict=False)]
+        return outputs[0] if len(outputs) == 1 else (outputs[0] + outputs[1]) / 2
+
+
+class Pooling(nn.Module):
+    """Which tokens are read, and with what weight."""
+
+    def __init__(self, config: HookedViTConfig) -> None:
+        super().__init__()
+        self.kind = config.pooling.kind
+        self.reads_distillation = self.kind == "cls" and config.distillation_token
+
+    def forward(
+        self, x: Float[Tensor, "batch tokens d_model"], layout: TokenLayout
+    ) -> list[Float[Tensor, "batch *tokens d_model"]]:
+        """One pooled vector per image and head; all tokens with `"none"`."""
+        if self.kind == "none":
+            return [x]
+        if self.kind == "mean":
+            return [x[:, layout.n_prefix :].mean(1)]
+        return [x[:, i] for i in range(1 + self.reads_distillation)]
+
+    def token_weights(self, layout: TokenLayout, like: Tensor) -> list[Float[Tensor, " tokens"]]:
+        """The same as weights on tokens: `pooled == (weights[:, None] * x).sum(tokens)`."""
+        if self.kind == "none":
+            raise ValueError(
+                "A readout needs one vector per image; got pooling 'none', which gives one per "
+                "token. Use a metric function, or choose a pooling."
+            )
+        if self.kind == "mean":
+            weights = like.new_zeros(layout.n_tokens)
+            weights[layout.n_prefix :] = 1 / layout.n_patches
+            return [weights]
+        n_read = 1 + self.reads_distillation
+        return list(torch.eye(layout.n_tokens, dtype=like.dtype, device=like.device)[:n_read])
+
+
+def _linear(config: HookedViTConfig) -> nn.Linear | None:
+    if config.n_classes is None:
+        return None
+    return nn.Linear(config.d_model, config.n_classes, bias=config.head_bias)

@@ -1,0 +1,167 @@
+"""New models that compute the same logits with simpler weights.
+
+Nothing here is done by default: a loaded model is its source. Each function returns a new model
+and raises where logits could not stay equal. Products are formed in float64. Means are dropped,
+since the activations that they were taken of have changed.
+"""
+
+import copy
+import dataclasses
+
+import torch
+from torch import Tensor, nn
+
+from vitreous.models._config import HookedViTConfig, NormConfig
+from vitreous.models._norms import Norm
+from vitreous.models._vit import HookedViT
+
+
+@torch.no_grad()
+def fold_layer_norm(model: HookedViT) -> HookedViT:
+    """Folds gain and bias of every norm that reads the stream into the weights behind it.
+
+    What is left of a norm centers (if it did) and divides. A norm in front of the first block,
+    and norms of queries and keys, stay as they are.
+
+    Raises:
+        ValueError: A final norm without a head: the features that come out are that norm's own.
+    """
+    final = model.cfg.pooling.norm
+    if final is not None and final.affine and model.cfg.n_classes is None:
+        raise ValueError(
+            "`fold_layer_norm` needs a head to fold the final norm into; got a model that returns "
+            "features. Fold nothing, or give it a head."
+        )
+    cfg = model.cfg.replace(
+        norm=_plain(model.cfg.norm),
+        pooling=dataclasses.replace(model.cfg.pooling, norm=_plain(final)),
+        attention=dataclasses.replace(model.cfg.attention, qkv_bias=True),
+        mlp_bias=True,
+        head_bias=True,
+    )
+    folded = _like(model, cfg)
+    for new, old in zip(folded.blocks, model.blocks, strict=True):
+        _fold_into(new.attn.qkv, old.attn.qkv, old.ln1)
+        if new.mlp is not None and old.mlp is not None:
+            _fold_into(new.mlp.fc_in, old.mlp.fc_in, old.ln2)
+            new.mlp.fc_out.bias.copy_(_bias(old.mlp.fc_out))
+    for name in ("linear", "distillation"):
+        if getattr(model.head, name) is not None:
+            _fold_into(getattr(folded.head, name), getattr(model.head, name), model.ln_final)
+    return _noted(folded, "fold_layer_norm")
+
+
+@torch.no_grad()
+def center_writing_weights(model: HookedViT) -> HookedViT:
+    """Takes the mean over `d_model` off everything that is written to the stream.
+
+    No reader can tell, since LayerNorm takes that mean off itself. Embedding and positions are
+    centered too unless a norm stands between them and the first block.
+
+    Raises:
+        ValueError: A reader that doesn't center (RMSNorm, no norm), or no final norm.
+    """
+    for norm, where in ((model.cfg.norm, "blocks"), (model.cfg.pooling.norm, "readout")):
+        if norm is None or norm.kind != "layer":
+            raise ValueError(
+                f"`center_writing_weights` needs a LayerNorm in front of every reader; the {where} "
+                f"{'have none' if norm is None else 'use an RMSNorm'}. Leave the weights as they are."
+            )
+    centered = fold_layer_scale(model) if model.cfg.layer_scale else _like(model, model.cfg)
+    for block in centered.blocks:
+        for layer in (block.attn.out, None if block.mlp is None else block.mlp.fc_out):
+            if layer is not None:
+                _center(layer.weight, 0)
+                _center(layer.bias, 0)
+    if centered.cfg.ln_pre is None:
+        embedding = centered.embedding
+        _center(embedding.patch.weight, 0)
+        _center(embedding.patch.bias, 0)
+        tokens = (embedding.cls_token, embedding.distillation_token, embedding.registers)
+        for parameter in (*tokens, embedding.pos):
+            _center(parameter, -1)
+    return _noted(centered, "center_writing_weights")
+
+
+@torch.no_grad()
+def fold_value_biases(model: HookedViT) -> HookedViT:
+    """Moves the values' biases into the output bias: a pattern's rows sum to one.
+
+    Afterwards `b_V` is zero, and a head's `z` is what it moved, without a constant.
+    """
+    cfg = model.cfg.replace(attention=dataclasses.replace(model.cfg.attention, out_bias=True))
+    folded = _like(model, cfg)
+    for new, old in zip(folded.blocks, model.blocks, strict=True):
+        b_V = old.attn.bias("v").reshape(-1).double()
+        moved = old.attn.out.weight.double() @ b_V
+        new.attn.out.bias.copy_(_bias(old.attn.out).double() + moved)
+        if new.attn.qkv.bias is not None:
+            new.attn.bias("v").zero_()
+    return _noted(folded, "fold_value_biases")
+
+
+@torch.no_grad()
+def fold_layer_scale(model: HookedViT) -> HookedViT:
+    """Folds LayerScale's gains into the output weights and biases of attention and MLPs.
+
+    Raises:
+        ValueError: Weights below float32, where the products would round visibly.
+    """
+    if model.embedding.patch.weight.dtype not in (torch.float32, torch.float64):
+        raise ValueError(
+            "`fold_layer_scale` needs float32 or better; got "
+            f"{model.embedding.patch.weight.dtype}. Convert the model first: `model.float()`."
+        )
+    folded = _like(model, model.cfg.replace(layer_scale=False))
+    for new, old in zip(folded.blocks, model.blocks, strict=True):
+        pairs: list[tuple[nn.Linear, nn.Linear, Tensor | None]] = [
+            (new.attn.out, old.attn.out, old.attn.gain)
+        ]
+        if new.mlp is not None and old.mlp is not None:
+            pairs.append((new.mlp.fc_out, old.mlp.fc_out, old.mlp.gain))
+        for target, source, gain in pairs:
+            if gain is not None:
+                target.weight.copy_(source.weight.double() * gain.double()[:, None])
+                if target.bias is not None:
+                    target.bias.copy_(source.bias.double() * gain.double())
+    return _noted(folded, "fold_layer_scale")
+
+
+def _like(model: HookedViT, cfg: HookedViTConfig) -> HookedViT:
+    """A model of another configuration with the tensors that both have."""
+    new = HookedViT(cfg, labels=model.labels, preprocessing=model.preprocessing)
+    new.to(model.embedding.patch.weight).train(model.training)
+    old_state, state = model.state_dict(), new.state_dict()
+    for name, tensor in state.items():
+        # What the old model lacks is a bias that it did without.
+        tensor.copy_(old_state[name]) if name in old_state else tensor.zero_()
+    new.card = copy.deepcopy(model.card)
+    return new
+
+
+def _noted(model: HookedViT, step: str) -> HookedViT:
+    model.card["processing"] = [*model.card.get("processing", []), step]
+    return model
+
+
+def _plain(norm: NormConfig | None) -> NormConfig | None:
+    return None if norm is None else dataclasses.replace(norm, affine=False)
+
+
+def _fold_into(new: nn.Linear, old: nn.Linear, norm: Norm | None) -> None:
+    weight, bias = old.weight.double(), _bias(old).double()
+    if norm is not None and norm.b is not None:
+        bias = bias + weight @ norm.b.double()
+    if norm is not None and norm.w is not None:
+        weight = weight * norm.w.double()
+    new.weight.copy_(weight)
+    new.bias.copy_(bias)
+
+
+def _bias(layer: nn.Linear) -> Tensor:
+    return layer.weight.new_zeros(layer.out_features) if layer.bias is None else layer.bias
+
+
+def _center(parameter: Tensor | None, dim: int) -> None:
+    if parameter is not None:
+        parameter.sub_(parameter.double().mean(dim, keepdim=True).to(parameter))

@@ -1,0 +1,117 @@
+"""A model as a folder: `config.json`, `model.safetensors`, `means.safetensors`."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from vitreous._errors import WeightsError, nearest
+from vitreous.hooks import save_whole
+
+if TYPE_CHECKING:
+    from vitreous.models._vit import HookedViT
+
+FORMAT = "vitreous-vit"
+
+
+def save_pretrained(
+    model: "HookedViT", folder: str | os.PathLike[str], dtype: torch.dtype | None = None
+) -> None:
+    """Writes a model so that `load(folder)` gives it back.
+
+    Args:
+        model: With its labels, preprocessing, card and means.
+        folder: Made where it doesn't exist.
+        dtype: What floating-point weights are stored as; None keeps theirs.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        name: value.detach().cpu().to(dtype or value.dtype).contiguous().clone()
+        for name, value in model.state_dict().items()
+    }
+    save_whole(folder / "model.safetensors", tensors)
+    if model.means is not None:
+        model.means.save(folder / "means.safetensors")
+    about = {
+        "format": FORMAT,
+        "config": model.cfg.to_dict(),
+        "labels": None if model.labels is None else model.labels.to_json(),
+        "preprocessing": None if model.preprocessing is None else model.preprocessing.to_json(),
+        "card": model.card,
+    }
+    beside = folder / "config.json.part"
+    beside.write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n")
+    beside.replace(folder / "config.json")
+
+
+def weight_hash(model: torch.nn.Module) -> str:
+    """The first 12 digits of a hash over all weights, as they are in memory."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        raw = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        digest.update(f"{name}{value.dtype}{list(value.shape)}".encode() + raw)
+    return digest.hexdigest()[:12]
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file; one clear line where it can't be read."""
+    if not path.is_file():
+        raise WeightsError(f"Weights must be a file; nothing is at `{path}`. Check the path.")
+    if path.suffix != ".safetensors":
+        raise WeightsError(
+            f"Weights must be a .safetensors file; got `{path.name}`. "
+            "Convert them with `safetensors.torch.save_file`."
+        )
+    try:
+        return safetensors.torch.load_file(path)
+    except Exception as error:
+        raise WeightsError(
+            f"`{path.name}` must be a whole safetensors file; it can't be read "
+            f"({str(error).splitlines()[0]}). Download or save it again."
+        ) from error
+
+
+def load_tensors(module: torch.nn.Module, tensors: dict[str, Tensor], source: str) -> None:
+    """Loads a state dict into a module, or says which tensor doesn't fit."""
+    expected = module.state_dict()
+    missing = sorted(set(expected) - set(tensors))
+    extra = sorted(set(tensors) - set(expected))
+    if missing or extra:
+        raise WeightsError(_mismatch(source, missing, extra))
+    for name, tensor in tensors.items():
+        if tensor.shape != expected[name].shape:
+            raise WeightsError(
+                f"`{name}` in {source} must have shape {list(expected[name].shape)}; got "
+                f"{list(tensor.shape)}. Use the weights of this architecture and head."
+            )
+    module.load_state_dict(tensors)
+
+
+def _mismatch(source: str, missing: list[str], extra: list[str]) -> str:
+    parts = []
+    if missing:
+        near = nearest(missing[0], extra, 1)
+        hint = f" (nearest there: {near[0]})" if near else ""
+        parts.append(f"{len(missing)} missing, first `{missing[0]}`{hint}")
+    if extra:
+        parts.append(f"{len(extra)} unknown, first `{extra[0]}`")
+    return (
+        f"The tensors of {source} must be those of the model; {' and '.join(parts)}. "
+        "Use the weights of this architecture."
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise WeightsError(
+            f"`{path.name}` in `{path.parent}` must be a model's description; it can't be read "
+            f"({error}). Save the model again."
+        ) from error

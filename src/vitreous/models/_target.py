@@ -1,0 +1,244 @@
+"""What is being explained: a number per image, and where in the stream it is read."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vitreous._errors import HookError
+
+if TYPE_CHECKING:
+    from vitreous.models._cache import ViTActivationCache
+    from vitreous.models._vit import HookedViT
+
+
+@dataclass(frozen=True)
+class Readout:
+    """A target as a linear reading of the last residual stream, with norms frozen as in a run.
+
+    `(weights * resid_post).sum(tokens, d_model) + constant` is the target's value.
+
+    Attributes:
+        weights: Zero at tokens that the head doesn't read.
+        constant: What biases of the final norm and of the head say, one number per image.
+    """
+
+    weights: Float[Tensor, "batch tokens d_model"]
+    constant: Float[Tensor, " batch"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is being explained; made by `model.target`.
+
+    Attributes:
+        name: How reports call it, for example `"cat - dog"`.
+        model: Whose output it is about.
+        coefficients: The weight of each output, `[1 or images, outputs]`; None for a function.
+        function: The metric, where the target is one.
+    """
+
+    name: str
+    model: "HookedViT"
+    coefficients: Float[Tensor, "batch labels"] | None = None
+    function: Callable[[Tensor], Tensor] | None = None
+
+    def __call__(self, logits: Float[Tensor, "batch labels"]) -> Float[Tensor, " batch"]:
+        """The target's value for each image, in the units of the output (logits)."""
+        if self.function is not None:
+            return self._checked(self.function(logits), logits)
+        coefficients = self._coefficients().to(logits)
+        self._require_rows(len(logits))
+        return (logits * coefficients).sum(-1)
+
+    def readout(self, cache: "ViTActivationCache") -> Readout:
+        """The target as weights on the last residual stream of one run.
+
+        Exact: norm scales and pooling weights are those of the run, so the reading is linear.
+
+        Raises:
+            ValueError: The target is a function, or the model pools nothing.
+            HookError: A hook replaced what lies between the stream and the output.
+        """
+        model = self.model
+        _require_untouched_readout(cache)
+        coefficients = self._coefficients().to(model.embedding.patch.weight)
+        n_images = len(cache._batched(cache._read_once(cache._stream_into(model.cfg.n_layers)[1])))
+        self._require_rows(n_images)
+        scale = None
+        if model.ln_final is not None:
+            scale = cache._batched(cache._read_once("ln_final.hook_scale"))
+        weights, constant = [], []
+        for place, (pooling, direction, bias) in enumerate(self._heads(coefficients, cache)):
+            weights.append(self._spread(pooling, direction, scale, place))
+            constant.append(bias.expand(n_images))
+        total = sum(weights[1:], weights[0])
+        return Readout(total.expand(n_images, -1, -1), sum(constant[1:], constant[0]))
+
+    @property
+    def direction(self) -> Float[Tensor, " d_model"]:
+        """The one vector that reads this target from a normalized, centered residual.
+
+        The unembedding of the target with the final norm's gain folded in, and centered where
+        that norm centers: at each token that is read, the target's share is
+        `direction @ residual / scale`, times the pooling weight.
+
+        Raises:
+            ValueError: No single vector exists: for functions, for targets that differ from image
+                to image, and for models with two heads. Use `readout(cache)` there.
+        """
+        coefficients = self._coefficients()
+        model = self.model
+        if len(coefficients) != 1 or model.cfg.distillation_token:
+            why = "one target per image" if len(coefficients) != 1 else "a model with two heads"
+            raise ValueError(
+                f"`direction` exists where one vector suffices; got {why}. "
+                "Use `target.readout(cache).weights`."
+            )
+        [direction] = self._head_direction(0, coefficients.to(model.embedding.patch.weight))
+        norm = model.ln_final
+        return direction if norm is None else norm.transposed(direction, direction.new_ones(1))
+
+    def _coefficients(self) -> Tensor:
+        if self.coefficients is None:
+            raise ValueError(
+                f"`readout` and `direction` need a target that is linear in the output; got the "
+                f"function {self.name!r}. Use class names, indices or a vector."
+            )
+        return self.coefficients
+
+    def _heads(self, coefficients: Tensor, cache: "ViTActivationCache"):  # noqa: ANN202
+        """For each head: pooling weights, direction behind the norm, and the constant it adds."""
+        model = self.model
+        poolings = model.pooling.token_weights(cache.layout, coefficients)
+        for place, pooling in enumerate(poolings):
+            direction = self._head_direction(place, coefficients) / len(poolings)
+            constant = self._head_constant(place, coefficients) / len(poolings)
+            if model.ln_final is not None and model.ln_final.b is not None:
+                constant = constant + direction @ model.ln_final.b
+            yield pooling, direction, constant
+
+    def _head_direction(self, place: int, coefficients: Tensor) -> Float[Tensor, "batch d_model"]:
+        head = (self.model.head.linear, self.model.head.distillation)[place]
+        return coefficients if head is None else coefficients @ head.weight
+
+    def _head_constant(self, place: int, coefficients: Tensor) -> Float[Tensor, " batch"]:
+        head = (self.model.head.linear, self.model.head.distillation)[place]
+        if head is None or head.bias is None:
+            return coefficients.new_zeros(len(coefficients))
+        return coefficients @ head.bias
+
+    def _spread(
+        self, pooling: Tensor, direction: Tensor, scale: Tensor | None, place: int
+    ) -> Float[Tensor, "batch tokens d_model"]:
+        direction = direction[:, None]
+        norm = self.model.ln_final
+        if norm is not None and scale is not None:
+            if not self.model.cfg.pooling.norm_first:
+                scale = scale[:, place : place + 1]
+            direction = norm.transposed(direction, scale)
+        return direction * pooling[:, None]
+
+    def _require_rows(self, n_images: int) -> None:
+        rows = len(self._coefficients())
+        if rows not in (1, n_images):
+            raise ValueError(
+                f"A list of targets must have one per image; got {rows} for {n_images} images. "
+                "Pass a tuple for a group of classes."
+            )
+
+    def _checked(self, value: Any, logits: Tensor) -> Tensor:
+        if not isinstance(value, Tensor) or value.shape != (len(logits),):
+            got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise ValueError(
+                f"A metric must return one number per image, shape [{len(logits)}]; got {got}. "
+                "Reduce over classes and keep the images."
+            )
+        return value
+
+
+def make_target(model: "HookedViT", what: Any, minus: Any, name: str | None) -> Target:
+    """Builds a target from class names, indices, groups, lists, vectors or a function."""
+    if callable(what) and not isinstance(what, Tensor):
+        if minus is not None:
+            raise ValueError(
+                "`minus` must be None for a function; got both. Subtract inside the function."
+            )
+        return Target(name or getattr(what, "__name__", "metric"), model, function=what)
+    plus, title = _coefficients_of(model, what)
+    if minus is not None:
+        less, other = _coefficients_of(model, minus)
+        plus, title = plus - less, f"{title} - {other}"
+    return Target(name or title, model, plus)
+
+
+def _coefficients_of(model: "HookedViT", what: Any) -> tuple[Tensor, str]:
+    """Weights on the outputs, `[1 or images, outputs]`, and what to call them."""
+    if isinstance(what, Tensor) and what.is_floating_point():
+        return _vector(model, what), "vector"
+    if isinstance(what, Tensor):
+        what = what.tolist()
+    if isinstance(what, list):
+        parts = [_coefficients_of(model, each) for each in what]
+        if not parts:
+            raise ValueError("A list of targets must have one per image; got an empty list.")
+        names = [name for _, name in parts]
+        few = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        return torch.cat([weights for weights, _ in parts]), f"[{few}]"
+    if isinstance(what, tuple):
+        parts = [_coefficients_of(model, each) for each in what]
+        if not parts:
+            raise ValueError("A group of classes must have a member; got an empty tuple.")
+        names = " + ".join(name for _, name in parts)
+        return torch.stack([weights for weights, _ in parts]).mean(0), f"mean({names})"
+    index = _class_index(model, what)
+    weights = torch.zeros(1, _n_outputs(model))
+    weights[0, index] = 1
+    return weights, model.labels[index] if model.labels is not None else f"class {index}"
+
+
+def _class_index(model: "HookedViT", what: Any) -> int:
+    n = _n_outputs(model)
+    if isinstance(what, str):
+        if model.labels is None:
+            raise ValueError(
+                f"A class name needs a model with `labels`; got {what!r} and a model without. "
+                f"Pass an index in 0..{n - 1}, or set `model.labels`."
+            )
+        return model.labels.find(what)
+    if isinstance(what, bool) or not isinstance(what, int):
+        raise TypeError(
+            f"A target must be a class name, an index, a tuple, a list, a vector or a function; "
+            f"got {type(what).__name__}. Pass one of them."
+        )
+    if not 0 <= what < n:
+        raise ValueError(
+            f"A class must lie in 0..{n - 1}; got {what}. Pass indices of this model's head."
+        )
+    return what
+
+
+def _vector(model: "HookedViT", vector: Tensor) -> Tensor:
+    if vector.shape[-1] != _n_outputs(model) or vector.ndim > 2:
+        raise ValueError(
+            f"A vector as target must have one entry per output, {_n_outputs(model)}; got shape "
+            f"{list(vector.shape)}. Pass a combination of this model's outputs."
+        )
+    return vector.detach().reshape(-1, vector.shape[-1])
+
+
+def _n_outputs(model: "HookedViT") -> int:
+    return model.cfg.d_model if model.cfg.n_classes is None else model.cfg.n_classes
+
+
+def _require_untouched_readout(cache: "ViTActivationCache") -> None:
+    points = ("ln_final.hook_normalized", "hook_ln_final", "hook_post_head_pre_normalize")
+    touched = [name for name in points if name in cache.edited]
+    if touched:
+        raise HookError(
+            f"A readout must be linear in the last stream; a hook replaced `{touched[0]}` in this "
+            "run. Read a run without that hook."
+        )

@@ -1,0 +1,297 @@
+"""The glass vision transformer."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vitreous.data import ClassNames, Preprocessing
+from vitreous.hooks import HookedModule, HookPoint, Means, NamesFilter
+from vitreous.models._block import Block
+from vitreous.models._cache import ViTActivationCache
+from vitreous.models._check import CheckReport, check
+from vitreous.models._config import HookedViTConfig
+from vitreous.models._derivation import ViTDerivation
+from vitreous.models._embedding import Embedding
+from vitreous.models._layout import TokenLayout
+from vitreous.models._names import canonical_name, component_site
+from vitreous.models._norms import make_norm, normalize
+from vitreous.models._pooling import Head, Pooling
+from vitreous.models._saving import save_pretrained
+from vitreous.models._span import block_range, last_watched, reached
+from vitreous.models._target import Target, make_target
+from vitreous.models._weights import WeightViews
+
+ReturnType = Literal["logits", "pre_logits"]
+
+
+class HookedViT(WeightViews, HookedModule):
+    """A vision transformer with every intermediate value on show.
+
+    Hook points are named as in TransformerLens (`blocks.3.attn.hook_pattern`); `hook_names()`
+    lists them in forward order. Nobody pays for a point that nobody watches: the pass is fused
+    attention and fused norms, and only a layer in which scores or pattern are watched computes
+    them.
+
+    Attributes:
+        cfg: Shape and parts.
+        layout: Where tokens are, at the configured image size.
+        labels: Class names; None where nobody knows them.
+        preprocessing: From an image file to the tensor that the model was trained on.
+        card: What is known of the weights: name, source, hash, accuracy.
+        means: Average activations over the training data, for mean ablation.
+    """
+
+    def __init__(
+        self,
+        cfg: HookedViTConfig,
+        *,
+        labels: ClassNames | None = None,
+        preprocessing: Preprocessing | None = None,
+    ) -> None:
+        super().__init__()
+        self.cfg = cfg
+        self.labels, self.preprocessing = labels, preprocessing
+        self.card: dict[str, Any] = {}
+        self.means: Means | None = None
+        self.layout = self._layout(cfg.grid)
+        self.embedding = Embedding(cfg)
+        self.hook_embed = HookPoint()
+        if cfg.position is not None:
+            self.hook_pos_embed = HookPoint()
+        self.hook_full_embed = HookPoint()
+        self.ln_pre = make_norm(cfg.d_model, cfg.ln_pre)
+        if cfg.ln_pre is not None:
+            self.hook_ln_pre = HookPoint()
+        self.blocks: Sequence[Block] = nn.ModuleList([Block(cfg) for _ in range(cfg.n_layers)])  # type: ignore[assignment]
+        self.ln_final = make_norm(cfg.d_model, cfg.pooling.norm)
+        self.hook_ln_final = HookPoint()
+        self.pooling = Pooling(cfg)
+        self.head = Head(cfg)
+        self.hook_post_head_pre_normalize = HookPoint()
+        self.setup_hooks(canonical_name(cfg.n_layers), component_site(cfg.n_layers))
+
+    # ---- the pass
+
+    def forward(
+        self,
+        x: Float[Tensor, "..."],
+        *,
+        return_type: ReturnType | None = "logits",
+        start_at_layer: int | None = None,
+        stop_at_layer: int | None = None,
+    ) -> Tensor | None:
+        """Runs the model, or a stretch of its blocks.
+
+        Args:
+            x: Preprocessed images `[batch channels rows columns]`; with `start_at_layer`, the
+                residual stream `[batch tokens d_model]` that enters that block.
+            return_type: `"logits"`; `"pre_logits"`, the pooled features that the head reads; or
+                None, to run just as far as somebody watches, and return None.
+            start_at_layer: The first block to run; `n_layers` runs the readout alone.
+            stop_at_layer: The block not to run any more; the stream that would enter it is
+                returned, whatever `return_type` says. Negative ones count from the end.
+
+        Returns:
+            Logits `[batch labels]` (`[batch tokens labels]` without pooling), or what was asked for.
+        """
+        first, last = block_range(self.cfg.n_layers, start_at_layer, stop_at_layer)
+        stops_early = (
+            stop_at_layer is None and return_type is None and not self._readout_is_watched()
+        )
+        if stops_early:
+            last = last_watched(self.hook_dict.values(), first)
+        resid = self._resid(x) if start_at_layer is not None else self.embed(x)
+        for block in self.blocks[first:last]:
+            resid = block(resid)
+        if stop_at_layer is not None:
+            return resid
+        if stops_early:
+            return None
+        return self._returned(resid, return_type)
+
+    def embed(
+        self, images: Float[Tensor, "batch channels rows columns"]
+    ) -> Float[Tensor, "batch tokens d_model"]:
+        """The residual stream that enters the first block."""
+        layout = self.layout_for(images)
+        resid = self.hook_embed(self.embedding(images))
+        pos = self.embedding.positions(layout.grid[1:])
+        if pos is not None:
+            resid = resid + self.hook_pos_embed(pos.expand(len(images), -1, -1))
+        resid = self.hook_full_embed(resid)
+        return resid if self.ln_pre is None else self.hook_ln_pre(self.ln_pre(resid))
+
+    def read(self, resid: Float[Tensor, "batch tokens d_model"]) -> list[Tensor]:
+        """The pooled features, one per head, from the last residual stream."""
+        layout = self._layout_of_tokens(resid.shape[1])
+        if self.cfg.pooling.norm_first:
+            resid = self.hook_ln_final(normalize(self.ln_final, resid))
+            return self.pooling(resid, layout)
+        pooled = torch.stack(self.pooling(resid, layout), 1)
+        pooled = self.hook_ln_final(normalize(self.ln_final, pooled))
+        return list(pooled.unbind(1))
+
+    def _returned(self, resid: Tensor, return_type: ReturnType | None) -> Tensor | None:
+        if return_type not in ("logits", "pre_logits", None):
+            raise ValueError(
+                f"`return_type` must be 'logits', 'pre_logits' or None; got {return_type!r}. "
+                "Pass one of them."
+            )
+        pooled = self.read(resid)
+        if return_type == "pre_logits" and not self.hook_post_head_pre_normalize.watched:
+            return sum(pooled[1:], pooled[0]) / len(pooled)
+        logits = self.hook_post_head_pre_normalize(self.head(pooled))
+        if return_type == "pre_logits":
+            return sum(pooled[1:], pooled[0]) / len(pooled)
+        return logits if return_type == "logits" else None
+
+    # ---- images
+
+    def preprocess(self, image: Any) -> Float[Tensor, "batch channels rows columns"]:
+        """One image or many, as a batch that the model takes, on its device and in its dtype.
+
+        Args:
+            image: A path, a PIL image, a uint8 array `[rows, columns, 3]`, or a list of them.
+        """
+        if self.preprocessing is None:
+            raise ValueError(
+                "`preprocess` needs to know how the model's images were prepared; got a model "
+                "without `preprocessing`. Set `model.preprocessing = vt.data.Preprocessing(...)`."
+            )
+        weight = self.embedding.patch.weight
+        return self.preprocessing(image).to(weight)
+
+    def layout_for(self, images: Float[Tensor, "..."]) -> TokenLayout:
+        """Where tokens are in a pass on these images."""
+        cfg = self.cfg
+        rows, columns = cfg.image_size  # type: ignore[misc]
+        if images.ndim != 4 or images.shape[1] != cfg.n_channels:
+            raise ValueError(
+                f"`images` must be [images, {cfg.n_channels} channels, rows, columns]; got shape "
+                f"{list(images.shape)}. Use `model.preprocess(image)`."
+            )
+        if tuple(images.shape[2:]) == cfg.image_size:
+            return self.layout
+        height, width = cfg.patch_size  # type: ignore[misc]
+        fits = images.shape[2] % height == 0 and images.shape[3] % width == 0
+        if self.embedding.pos is not None or not fits or 0 in images.shape[2:]:
+            raise ValueError(
+                f"Images must be {rows} x {columns} pixels for this model; got "
+                f"{images.shape[2]} x {images.shape[3]}. Use `model.preprocess(image)`."
+            )
+        return self._layout((images.shape[2] // height, images.shape[3] // width))
+
+    def _layout(self, grid: tuple[int, int]) -> TokenLayout:
+        cfg = self.cfg
+        readout = {"cls": "cls", "mean": "patches", "none": "all"}[cfg.pooling.kind]
+        return TokenLayout(
+            int(cfg.cls_token), int(cfg.distillation_token), cfg.n_registers,
+            (1, *grid), cfg.patch_size, readout,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    def _layout_of_tokens(self, n_tokens: int) -> TokenLayout:
+        """The layout at another size: a strip, for those who need nothing but the counts."""
+        same = n_tokens == self.layout.n_tokens
+        return self.layout if same else self._layout((1, n_tokens - self.layout.n_prefix))
+
+    def _resid(self, x: Tensor) -> Tensor:
+        if x.ndim != 3 or x.shape[-1] != self.cfg.d_model:
+            raise ValueError(
+                f"With `start_at_layer`, the input must be a residual stream [images, tokens, "
+                f"{self.cfg.d_model}]; got shape {list(x.shape)}. Drop `start_at_layer` for images."
+            )
+        return x
+
+    # ---- what a run stores, and how the rest derives from it
+
+    def run_with_cache(
+        self, *args: Any, names_filter: NamesFilter = None, **keywords: Any
+    ) -> tuple[Any, ViTActivationCache]:
+        """One forward pass, and the values inside it; see `HookedModule.run_with_cache`.
+
+        With `return_type=None` the pass stops after the last layer that anybody watches, and the
+        first element is None.
+        """
+        wants_gradient = keywords.get("incl_bwd", False) is not False
+        wants_nothing = keywords.get("return_type", "logits") is None
+        if wants_gradient and wants_nothing:  # a metric needs logits all the same
+            keywords.pop("return_type")
+        output, cache = super().run_with_cache(*args, names_filter=names_filter, **keywords)
+        return (None if wants_nothing else output), cache  # type: ignore[return-value]
+
+    def stored_names(self, wanted: NamesFilter, selected: Sequence[str]) -> Sequence[str]:
+        return selected if wanted is not None else ViTDerivation.basis(selected)
+
+    def reached_names(self, names: Sequence[str], **forward: Any) -> list[str]:
+        return reached(
+            names,
+            self.cfg.n_layers,
+            forward.get("start_at_layer"),
+            forward.get("stop_at_layer"),
+        )
+
+    def _readout_is_watched(self) -> bool:
+        points = [self.hook_ln_final, self.hook_post_head_pre_normalize]
+        if self.ln_final is not None:
+            points += [self.ln_final.hook_scale, self.ln_final.hook_normalized]
+        return any(point.watched for point in points)
+
+    def make_cache(
+        self,
+        values: dict[str, Tensor],
+        keys: Sequence[str],
+        edited: frozenset[str],
+        *args: Any,
+        **forward: Any,
+    ) -> ViTActivationCache:
+        x = args[0] if args else forward["x"]
+        restarted = forward.get("start_at_layer") is not None
+        layout = self._layout_of_tokens(x.shape[1]) if restarted else self.layout_for(x)
+        derivation = ViTDerivation(self, layout)
+        return ViTActivationCache(values, keys, self.names, derivation, edited=edited, model=self)
+
+    def axes(self, name: str) -> tuple[str, ...]:
+        """What the dimensions of the tensor at a hook point count."""
+        last = name.rsplit(".", 1)[-1]
+        if last in ("hook_attn_scores", "hook_pattern"):
+            return ("image", "head", "query", "key")
+        if last in _PER_HEAD or "q_norm" in name or "k_norm" in name:
+            return ("image", "token", "head", "d_model" if last in _PER_HEAD_WIDE else "d_head")
+        if last == "hook_post_head_pre_normalize":
+            return ("image", "token", "label")[:: 1 if self.cfg.pooling.kind == "none" else 2]
+        return ("image", "token", "neuron" if ".mlp." in name else "d_model")
+
+    def select_positions(self, positions: Any, n_tokens: int) -> list[int]:
+        if n_tokens != self.layout.n_tokens and n_tokens != 1:
+            return self._layout_of_tokens(n_tokens).select(positions)
+        return self.layout.resolve(positions, n_tokens)
+
+    # ---- what is explained, checked and saved
+
+    def target(self, what: Any, minus: Any = None, *, name: str | None = None) -> Target:
+        """What is being explained; see `Target`.
+
+        Args:
+            what: A class name or index; a tuple of them, a group (mean logit); a list, one per
+                image; a vector over the outputs; or a function `logits -> [images]`.
+            minus: What to subtract, in the same forms.
+            name: How reports call it.
+        """
+        return make_target(self, what, minus, name)
+
+    def check(
+        self, images: Float[Tensor, "batch channels rows columns"] | None = None
+    ) -> CheckReport:
+        """Runs the identities of a residual-stream model on this one; print the result."""
+        return check(self, images)
+
+    def save_pretrained(self, folder: Any, dtype: torch.dtype | None = None) -> None:
+        """Writes `config.json`, `model.safetensors` and, where there are means, `means.safetensors`."""
+        save_pretrained(self, folder, dtype)
+
+
+_PER_HEAD_WIDE = ("hook_result", "hook_attn_in", "hook_q_input", "hook_k_input", "hook_v_input")
+_PER_HEAD = ("hook_q", "hook_k", "hook_v", "hook_z", *_PER_HEAD_WIDE)

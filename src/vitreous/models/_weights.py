@@ -1,0 +1,188 @@
+"""Weights by the names that researchers use."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vitreous._errors import HookError
+from vitreous.models._derivation import weight_versions
+from vitreous.models._factored_matrix import FactoredMatrix
+
+if TYPE_CHECKING:
+    from vitreous.models._block import Block
+    from vitreous.models._config import HookedViTConfig
+    from vitreous.models._embedding import Embedding
+    from vitreous.models._pooling import Head
+
+
+class WeightViews(nn.Module):
+    """Model-wide stacks of weights.
+
+    Stacks are copies for reading, without gradient: cached, and rebuilt when a parameter changed.
+    What should change the model goes to a block's own views, such as `model.blocks[3].attn.W_Q`.
+    Writing to `.data` escapes torch's version counters, and these caches with them.
+    """
+
+    blocks: "Sequence[Block]"
+    embedding: "Embedding"
+    head: "Head"
+    cfg: "HookedViTConfig"
+
+    @property
+    def W_Q(self) -> Float[Tensor, "layers heads d_model d_head"]:
+        return self._stack("W_Q", lambda block: block.attn.W_Q)
+
+    @property
+    def W_K(self) -> Float[Tensor, "layers heads d_model d_head"]:
+        return self._stack("W_K", lambda block: block.attn.W_K)
+
+    @property
+    def W_V(self) -> Float[Tensor, "layers heads d_model d_head"]:
+        return self._stack("W_V", lambda block: block.attn.W_V)
+
+    @property
+    def W_O(self) -> Float[Tensor, "layers heads d_head d_model"]:
+        return self._stack("W_O", lambda block: block.attn.W_O)
+
+    @property
+    def b_Q(self) -> Float[Tensor, "layers heads d_head"]:
+        return self._stack("b_Q", lambda block: block.attn.b_Q)
+
+    @property
+    def b_K(self) -> Float[Tensor, "layers heads d_head"]:
+        return self._stack("b_K", lambda block: block.attn.b_K)
+
+    @property
+    def b_V(self) -> Float[Tensor, "layers heads d_head"]:
+        return self._stack("b_V", lambda block: block.attn.b_V)
+
+    @property
+    def b_O(self) -> Float[Tensor, "layers d_model"]:
+        return self._stack("b_O", lambda block: block.attn.b_O)
+
+    @property
+    def W_in(self) -> Float[Tensor, "layers d_model d_mlp"]:
+        return self._stack("W_in", lambda block: self._mlp(block).W_in)
+
+    @property
+    def W_out(self) -> Float[Tensor, "layers d_mlp d_model"]:
+        return self._stack("W_out", lambda block: self._mlp(block).W_out)
+
+    @property
+    def b_in(self) -> Float[Tensor, "layers d_mlp"]:
+        return self._stack("b_in", lambda block: self._mlp(block).b_in)
+
+    @property
+    def b_out(self) -> Float[Tensor, "layers d_model"]:
+        return self._stack("b_out", lambda block: self._mlp(block).b_out)
+
+    @property
+    def W_E(self) -> Float[Tensor, "pixels d_model"]:
+        """The patch embedding as a matrix; a live view. Pixels run by channel, row, column."""
+        return self.embedding.patch.weight.flatten(1).T
+
+    @property
+    def b_E(self) -> Float[Tensor, " d_model"]:
+        bias = self.embedding.patch.bias
+        return (
+            self.embedding.patch.weight.new_zeros(()).expand(self.cfg.d_model)
+            if bias is None
+            else bias
+        )
+
+    @property
+    def W_pos(self) -> Float[Tensor, "tokens d_model"]:
+        """What is added to each token at the configured image size; zero rows where nothing is."""
+        positions = self.embedding.positions(self.cfg.grid)
+        if positions is None:
+            raise ValueError(
+                "`W_pos` needs a position embedding; got a model without one. "
+                "See `model.cfg.position`."
+            )
+        return positions
+
+    @property
+    def W_U(self) -> Float[Tensor, "d_model labels"]:
+        """The unembedding (of the class token's head, where there are two); a live view."""
+        return self._head().weight.T
+
+    @property
+    def b_U(self) -> Float[Tensor, " labels"]:
+        head = self._head()
+        return (
+            head.weight.new_zeros(()).expand(head.out_features) if head.bias is None else head.bias
+        )
+
+    @property
+    def QK(self) -> FactoredMatrix:
+        """`W_Q @ W_K.T` per layer and head; raises for models that normalize queries and keys."""
+        _ = self.blocks[0].attn.QK  # raises, with the reason
+        return FactoredMatrix(self.W_Q, self.W_K.transpose(-1, -2))
+
+    @property
+    def OV(self) -> FactoredMatrix:
+        """`W_V @ W_O` per layer and head."""
+        return FactoredMatrix(self.W_V, self.W_O)
+
+    def all_head_labels(self) -> list[str]:
+        """`L0H0`, `L0H1`, ... in the order of the stacks."""
+        return [f"L{i}H{h}" for i in range(self.cfg.n_layers) for h in range(self.cfg.n_heads)]
+
+    def accumulated_bias(
+        self, layer: int, *, mlp_input: bool = False, include_mlp_biases: bool = True
+    ) -> Float[Tensor, " d_model"]:
+        """The sum of all output biases that lie in the stream when it enters a block.
+
+        Args:
+            layer: The block; `n_layers` for what leaves the last one.
+            mlp_input: Whether to include the attention of `layer` itself.
+            include_mlp_biases: Whether MLP biases count.
+        """
+        bias = self.embedding.patch.weight.new_zeros(self.cfg.d_model)
+        for i, block in enumerate(self.blocks):
+            if i < layer or (mlp_input and i == layer):
+                bias = bias + block.attn.b_O
+            if i < layer and include_mlp_biases and block.mlp is not None:
+                bias = bias + block.mlp.b_out
+        return bias
+
+    def tokens_to_residual_directions(
+        self, labels: int | Sequence[int]
+    ) -> Float[Tensor, "... d_model"]:
+        """Columns of `W_U` for class indices. For an exact reading use `model.target`."""
+        return self.W_U.T[labels]
+
+    def _head(self) -> nn.Linear:
+        if self.head.linear is None:
+            raise ValueError(
+                "`W_U` needs a head; got a model that returns features. "
+                "Use `model.target(vector)` for a direction in them."
+            )
+        return self.head.linear
+
+    def _mlp(self, block: "Block"):  # noqa: ANN202
+        if block.mlp is None:
+            raise ValueError("MLP weights need MLPs; got an attention-only model. See `model.cfg`.")
+        return block.mlp
+
+    def _stack(self, name: str, weight: "Callable[[Block], Tensor]") -> Tensor:
+        cache: dict[str, tuple[Tensor, int]] = self.__dict__.setdefault("_stacks", {})
+        versions = weight_versions(self)
+        if self.__dict__.get("_stacks_versions") != versions:
+            cache.clear()
+            self.__dict__["_stacks_versions"] = versions
+        if name not in cache:
+            with torch.no_grad():
+                stack = torch.stack([weight(block) for block in self.blocks]).detach()
+            cache[name] = (stack, stack._version)
+        stack, version = cache[name]
+        if stack._version != version:
+            cache.pop(name)
+            raise HookError(
+                f"`model.{name}` is a copy for reading; it was written to, which changes nothing "
+                f"in the model. Write to the block's own view, `model.blocks[layer]...{name}`."
+            )
+        return stack

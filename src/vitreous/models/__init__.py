@@ -14,7 +14,6 @@ from vitreous.models._config import (
 from vitreous.models._factored_matrix import FactoredMatrix
 from vitreous.models._layout import TokenLayout
 from vitreous.models._load import from_module, load, shipped_folder, shipped_models
-from vitreous.models._means import means
 from vitreous.models._mlp import MLP
 from vitreous.models._names import get_act_name
 from vitreous.models._norms import Norm
@@ -53,7 +52,6 @@ __all__ = [
     "from_module",
     "get_act_name",
     "load",
-    "means",
     "shipped_folder",
     "shipped_models",
     "weight_hash",

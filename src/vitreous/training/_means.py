@@ -1,21 +1,17 @@
 """Average activations over a data set, in one streaming pass."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from vitreous.data import Images
 from vitreous.hooks import Means, MeansBy, NamesFilter, Site
-
-if TYPE_CHECKING:
-    from vitreous.models._vit import HookedViT
+from vitreous.models import HookedViT
 
 
 def means(
-    model: "HookedViT",
+    model: HookedViT,
     images: Float[Tensor, "batch channels rows columns"] | Images,
     sites: NamesFilter | Site | Iterable[Site],
     *,
@@ -65,7 +61,7 @@ def means(
     return Means(values, by, axes, count, description or f"the mean over {count} images")
 
 
-def _names(model: "HookedViT", sites: NamesFilter | Site | Iterable[Site]) -> list[str]:
+def _names(model: HookedViT, sites: NamesFilter | Site | Iterable[Site]) -> list[str]:
     if isinstance(sites, Site):
         return [model.resolve_site(sites).name]
     if isinstance(sites, Iterable) and not isinstance(sites, str | tuple):
@@ -74,7 +70,7 @@ def _names(model: "HookedViT", sites: NamesFilter | Site | Iterable[Site]) -> li
     return model.names.select(sites)
 
 
-def _batches(model: "HookedViT", images: Tensor | Images) -> Iterator[tuple[Tensor, Tensor | None]]:
+def _batches(model: HookedViT, images: Tensor | Images) -> Iterator[tuple[Tensor, Tensor | None]]:
     if isinstance(images, Tensor):
         for start in range(0, len(images), 64):
             yield images[start : start + 64], None

@@ -1,0 +1,142 @@
+"""The models that we ship, each as the recipe that makes it from nothing."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from vitreous._errors import unknown
+from vitreous.data import (
+    DIGIT_NAMES,
+    DIGIT_PREPROCESSING,
+    ClassNames,
+    Images,
+    Preprocessing,
+    digits,
+)
+from vitreous.models import HookedViT, HookedViTConfig, means
+from vitreous.training._augmentations import Shift
+from vitreous.training._fit import Augmentation, Plan, Progress, accuracy, fit
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a trained model depends on, but for the seed.
+
+    Attributes:
+        name: Of the model.
+        about: The data in one line, for the card.
+        config: Shape of the model.
+        preprocessing: How its pictures are prepared.
+        labels: Its classes.
+        images: Reads the split "train" or "test".
+        augment: Of training batches.
+        plan: How it is trained.
+    """
+
+    name: str
+    about: str
+    config: HookedViTConfig
+    preprocessing: Preprocessing
+    labels: ClassNames
+    images: Callable[[Literal["train", "test"]], Images]
+    augment: Augmentation
+    plan: Plan
+
+
+RECIPES = {
+    "digits": Recipe(
+        name="digits",
+        about="scikit-learn's handwritten digits, 8 x 8 scans scaled up to 64 x 64",
+        config=HookedViTConfig(
+            n_layers=4,
+            d_model=64,
+            n_heads=4,
+            d_mlp=256,
+            image_size=64,
+            patch_size=8,
+            n_channels=1,
+            n_classes=10,
+        ),
+        preprocessing=DIGIT_PREPROCESSING,
+        labels=DIGIT_NAMES,
+        images=digits,
+        # One scanned point in each direction; black is what surrounds a scan.
+        augment=Shift(
+            reach=8, background=-DIGIT_PREPROCESSING.mean[0] / DIGIT_PREPROCESSING.std[0]
+        ),
+        plan=Plan(epochs=40, batch_size=32, learning_rate=1e-3),
+    ),
+}
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe of a shipped model.
+
+    Raises:
+        UnknownNameError: There is none of that name.
+    """
+    if name not in RECIPES:
+        raise unknown("recipe", name, RECIPES, f"There are: {', '.join(RECIPES)}.")
+    return RECIPES[name]
+
+
+def train(
+    recipe: Recipe, *, seed: int = 0, after_epoch: Callable[[Progress], None] | None = None
+) -> HookedViT:
+    """Makes a model from nothing, with its card and the means of its training data.
+
+    The weights are rounded to float16, in which they ship, before anything is measured.
+
+    Args:
+        recipe: What to make.
+        seed: Of the initial weights, the order of pictures, and the augmentation.
+        after_epoch: Called after every epoch.
+
+    Raises:
+        MissingDependencyError: The extra `ml` isn't installed.
+    """
+    started = time.perf_counter()
+    train_images, test_images = recipe.images("train"), recipe.images("test")
+    model = new_model(recipe, seed)
+    progress = fit(
+        model, train_images, recipe.plan, seed=seed, augment=recipe.augment, after_epoch=after_epoch
+    )
+    seconds = time.perf_counter() - started
+    model.cpu()
+    _round_to_half(model)
+    whose = f"mean of the {len(train_images)} training images of {recipe.name}"
+    model.means = means(model, train_images, "*.hook_z", by="position", description=whose)
+    model.card = {
+        "name": recipe.name,
+        "data": recipe.about,
+        "recipe": recipe.name,
+        "seed": seed,
+        "epochs": progress.epoch,
+        "steps": progress.step,
+        "training_seconds": round(seconds, 1),
+        "threads": torch.get_num_threads(),
+        "training_loss": round(progress.loss, 4),
+        "test_images": len(test_images),
+        "test_accuracy": round(accuracy(model, test_images), 4),
+    }
+    return model
+
+
+def new_model(recipe: Recipe, seed: int) -> HookedViT:
+    """The untrained model of a recipe."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = HookedViT(recipe.config, labels=recipe.labels, preprocessing=recipe.preprocessing)
+        # As large as the patches' own embeddings: at the usual 0.02, attention needs half of a
+        # short training to find out where its patches are.
+        torch.nn.init.normal_(model.embedding.pos, std=0.5)
+    return model
+
+
+def _round_to_half(model: HookedViT) -> None:
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(parameter.half())

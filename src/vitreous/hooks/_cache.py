@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import safetensors.torch
 import torch
@@ -17,6 +17,7 @@ from vitreous.hooks._names import HookNames
 Read = Callable[[str], Tensor]
 
 
+@runtime_checkable
 class Derivation(Protocol):
     """How a model computes the value at a point from the points just upstream of it."""
 

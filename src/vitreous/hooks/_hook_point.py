@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ Direction = Literal["fwd", "bwd"]
 HookFunction = Callable[[Tensor, "HookPoint"], Tensor | None]
 
 
+@runtime_checkable
 class Recorder(Protocol):
     """Keeps what leaves the hook points of one forward pass."""
 

@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from vitreous import view as view
     from vitreous.decomposition import direct_logit_shares as direct_logit_shares
     from vitreous.hooks import Ablate as Ablate
+    from vitreous.hooks import ActivationCache as ActivationCache
     from vitreous.hooks import ActivationPatch as ActivationPatch
     from vitreous.hooks import Edit as Edit
     from vitreous.hooks import Steer as Steer
     from vitreous.hooks import site as site
     from vitreous.hooks import wrap as wrap
     from vitreous.lenses import logit_lens as logit_lens
-    from vitreous.models import ActivationCache as ActivationCache
     from vitreous.models import FactoredMatrix as FactoredMatrix
     from vitreous.models import HookedViT as HookedViT
     from vitreous.models import HookedViTConfig as HookedViTConfig
@@ -60,9 +60,9 @@ _PACKAGES = (
     "view",
 )
 _HOMES = {
-    "ActivationCache": "models",
-    "ActivationPatch": "hooks",
     "Ablate": "hooks",
+    "ActivationCache": "hooks",
+    "ActivationPatch": "hooks",
     "Edit": "hooks",
     "FactoredMatrix": "models",
     "HookedViT": "models",

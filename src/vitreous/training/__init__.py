@@ -2,6 +2,7 @@
 
 from vitreous.training._augmentations import Shift
 from vitreous.training._fit import Augmentation, Plan, Progress, accuracy, fit, unchanged
+from vitreous.training._means import means
 from vitreous.training._recipes import RECIPES, Recipe, find_recipe, new_model, train
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Shift",
     "accuracy",
     "find_recipe",
+    "means",
     "fit",
     "new_model",
     "train",

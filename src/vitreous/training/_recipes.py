@@ -16,9 +16,10 @@ from vitreous.data import (
     Preprocessing,
     digits,
 )
-from vitreous.models import HookedViT, HookedViTConfig, means
+from vitreous.models import HookedViT, HookedViTConfig
 from vitreous.training._augmentations import Shift
 from vitreous.training._fit import Augmentation, Plan, Progress, accuracy, fit
+from vitreous.training._means import means
 
 
 @dataclass(frozen=True)

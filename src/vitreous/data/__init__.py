@@ -5,6 +5,7 @@ from vitreous.data._digits import DIGIT_NAMES, DIGIT_PREPROCESSING, digits
 from vitreous.data._files import open_image
 from vitreous.data._images import Batch, Images, Sample
 from vitreous.data._preprocessing import Picture, Preprocessing
+from vitreous.data._samples import sample
 
 __all__ = [
     "DIGIT_NAMES",
@@ -17,4 +18,5 @@ __all__ = [
     "Sample",
     "digits",
     "open_image",
+    "sample",
 ]

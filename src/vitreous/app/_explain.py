@@ -1,0 +1,38 @@
+"""The work behind `vitreous explain`."""
+
+from pathlib import Path
+
+from vitreous.data import Images, sample
+from vitreous.models import HookedViT, load
+from vitreous.report import explain
+
+
+def write_report(
+    image: Path | None,
+    model_name: str,
+    target: str | None,
+    minus: str,
+    weights: Path | None,
+    reference: Path | None,
+    file: Path,
+) -> str:
+    """Explains a prediction in a report and returns the prediction as a line of text."""
+    model = load(model_name, weights=weights) if weights else load(model_name)
+    page = explain(
+        model,
+        image or sample("digit"),
+        target=None if target is None else _class(model, target),
+        minus=minus if minus in ("none", "runner-up") else _class(model, minus),
+        reference=None if reference is None else _references(model, reference),
+    )
+    page.save(file)
+    return page.prediction
+
+
+def _class(model: HookedViT, text: str) -> str | int:
+    named = model.labels is not None and text in model.labels
+    return int(text) if text.isdecimal() and not named else text
+
+
+def _references(model: HookedViT, folder: Path) -> Images:
+    return Images.from_folder(folder, model.preprocessing)

@@ -1,0 +1,39 @@
+"""The work behind `vitreous train`."""
+
+import os
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from vitreous.training import Progress, Recipe, find_recipe, train
+
+
+def write_model(recipe_name: str, folder: Path, seed: int, epochs: int | None) -> float:
+    """Trains a model into a new folder and returns its accuracy on the test pictures."""
+    recipe = find_recipe(recipe_name)
+    if epochs is not None:
+        recipe = replace(recipe, plan=replace(recipe.plan, epochs=epochs))
+    model = _train_visibly(recipe, seed)
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        model.save_pretrained(beside, dtype=torch.float16)
+        beside.chmod(0o755)
+        os.replace(beside, folder)
+    except BaseException:  # Ctrl-C too: no half of a model is left behind
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    return model.card["test_accuracy"]
+
+
+def _train_visibly(recipe: Recipe, seed: int):
+    with tqdm(total=recipe.plan.epochs, unit="epoch", desc=recipe.name, leave=False) as bar:
+
+        def show(progress: Progress) -> None:
+            bar.set_postfix(loss=f"{progress.loss:.3f}")
+            bar.update()
+
+        return train(recipe, seed=seed, after_epoch=show)

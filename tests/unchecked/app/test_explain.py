@@ -1,0 +1,202 @@
+"""`vitreous explain`, from the words on the command line to the file on the disk."""
+
+import errno
+import os
+import signal
+import socket
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vitreous.app import run
+from vitreous.data import sample
+from vitreous.models import HookedViT, HookedViTConfig
+
+
+def refused(arguments: list[str], capsys) -> str:
+    assert run(arguments) == 2
+    printed, line = capsys.readouterr()
+    assert printed == ""
+    assert line.count("\n") == 1
+    return line
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out" / "report.html"
+
+
+@pytest.fixture(autouse=True)
+def no_half_report(out):
+    out.parent.mkdir()
+    yield
+    assert [file.name for file in out.parent.iterdir()] in ([], ["report.html"])
+    assert not out.exists() or out.read_text().rstrip().endswith("</html>")
+
+
+def test_without_words_the_shipped_digit_is_explained(out, capsys):
+    assert run(["explain", "--out", str(out)]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("Prediction: ")
+    assert second == f"Report: {out}"
+    assert out.stat().st_size < 5_000_000
+
+
+def test_without_out_the_report_is_in_the_current_folder(out, monkeypatch):
+    monkeypatch.chdir(out.parent)
+    assert run(["explain"]) == 0
+    assert out.exists()
+
+
+@pytest.mark.parametrize(
+    ("minus", "title"), [("one", "eight - one"), ("1", "eight - one"), ("none", "eight")]
+)
+def test_the_target_is_what_was_asked_for(out, capsys, minus, title):
+    arguments = ["explain", "--target", "eight", "--minus", minus, "--out", str(out)]
+    assert run(arguments) == 0
+    assert title in out.read_text()
+
+
+def test_a_folder_of_references_gives_the_mean_of_its_images(out, tmp_path):
+    (tmp_path / "references").mkdir()
+    for shade in (0, 100, 200):
+        Image.new("L", (8, 8), shade).save(tmp_path / "references" / f"{shade}.png")
+    assert run(["explain", "--reference", str(tmp_path / "references"), "--out", str(out)]) == 0
+    assert "references" in out.read_text()
+
+
+def pictures() -> dict[str, Image.Image]:
+    rng = np.random.default_rng(0)
+    color = Image.fromarray(rng.integers(0, 256, (20, 30, 3), dtype=np.uint8))
+    return {
+        "rgba.png": color.convert("RGBA"),
+        "sixteen.png": Image.fromarray(rng.integers(0, 65536, (20, 30), dtype=np.uint16)),
+        "cmyk.tif": color.convert("CMYK"),
+        "one.png": Image.new("RGB", (1, 1)),
+        "wide.png": Image.new("L", (20_000, 100)),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(pictures()))
+def test_every_kind_of_still_picture_is_explained(out, tmp_path, name):
+    pictures()[name].save(tmp_path / name)
+    assert run(["explain", str(tmp_path / name), "--out", str(out)]) == 0
+
+
+def test_a_folder_of_weights_is_a_model(out, tmp_path):
+    torch.manual_seed(0)
+    config = HookedViTConfig(2, 16, 2, d_mlp=32, image_size=64, patch_size=16, n_classes=3,
+                             n_channels=1)  # fmt: skip
+    model = HookedViT(config, preprocessing=_digit_preprocessing())
+    model.save_pretrained(tmp_path / "tiny")
+    assert run(["explain", "--model", str(tmp_path / "tiny"), "--out", str(out)]) == 0
+
+
+def _digit_preprocessing():
+    from vitreous.data import DIGIT_PREPROCESSING
+
+    return DIGIT_PREPROCESSING
+
+
+# -- Bad input ------------------------------------------------------------------------------------
+
+
+def test_a_missing_image(out, capsys):
+    assert "nowhere.png` must be an image file; got no such file" in refused(
+        ["explain", "nowhere.png", "--out", str(out)], capsys
+    )
+
+
+def test_a_text_file_with_the_name_of_an_image(out, tmp_path, capsys):
+    (tmp_path / "a.png").write_text("hello")
+    assert "got a text file" in refused(
+        ["explain", str(tmp_path / "a.png"), "--out", str(out)], capsys
+    )
+
+
+def test_a_damaged_image(out, tmp_path, capsys):
+    (tmp_path / "a.png").write_bytes(sample("digit").read_bytes()[:-300])
+    assert "must be a whole PNG file" in refused(
+        ["explain", str(tmp_path / "a.png"), "--out", str(out)], capsys
+    )
+
+
+def test_an_animation(out, tmp_path, capsys):
+    frames = [Image.new("L", (8, 8), shade) for shade in (0, 255)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert "must be one still picture; got 2 frames" in refused(
+        ["explain", str(tmp_path / "a.gif"), "--out", str(out)], capsys
+    )
+
+
+def test_an_unknown_model(out, capsys):
+    line = refused(["explain", "--model", "digist", "--out", str(out)], capsys)
+    assert "No model is named 'digist'. Nearest: digits." in line
+
+
+def test_an_unknown_class(out, capsys):
+    line = refused(["explain", "--target", "thre", "--out", str(out)], capsys)
+    assert "No class is named 'thre'. Nearest: three." in line
+
+
+@pytest.mark.parametrize("option", ["--target", "--minus"])
+def test_a_class_index_beyond_the_head(out, capsys, option):
+    assert "10" in refused(["explain", option, "10", "--out", str(out)], capsys)
+
+
+def test_weights_of_another_shape_name_the_tensor(out, tmp_path, capsys):
+    config = HookedViTConfig(4, 64, 4, d_mlp=32, image_size=64, patch_size=8, n_channels=1,
+                             n_classes=10)  # fmt: skip
+    HookedViT(config).save_pretrained(tmp_path / "narrow")
+    weights = str(tmp_path / "narrow" / "model.safetensors")
+    line = refused(["explain", "--weights", weights, "--out", str(out)], capsys)
+    assert "blocks.0.mlp" in line
+    assert "must have shape" in line
+
+
+def test_a_missing_folder_of_references(out, capsys):
+    assert "must be a folder of images" in refused(
+        ["explain", "--reference", "nowhere", "--out", str(out)], capsys
+    )
+
+
+def test_a_timm_model_that_we_cannot_represent_names_it(out, capsys):
+    line = refused(["explain", "--model", "timm:resnet18", "--out", str(out)], capsys)
+    assert "resnet18" in line or "ResNet" in line
+
+
+def test_a_timm_model_without_network_names_the_way_out(out, capsys, monkeypatch):
+    def no_network(*_, **__):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_network)
+    model = "timm:vit_tiny_patch16_224"
+    assert "weights" in refused(["explain", "--model", model, "--out", str(out)], capsys)
+
+
+def test_a_disk_that_fills_up_while_the_report_is_written(out, capsys, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert "No space left on device" in refused(["explain", "--out", str(out)], capsys)
+    assert not out.exists()
+
+
+def test_a_full_disk_leaves_the_report_of_before(out, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    out.write_text("<html>before</html>")
+    monkeypatch.setattr(os, "fsync", full)
+    assert run(["explain", "--out", str(out)]) == 2
+    assert out.read_text() == "<html>before</html>"
+
+
+def test_ctrl_c_while_the_report_is_written(out, monkeypatch, capsys):
+    monkeypatch.setattr(os, "fsync", lambda _: os.kill(os.getpid(), signal.SIGINT))
+    assert run(["explain", "--out", str(out)]) == 130
+    assert capsys.readouterr() == ("", "Interrupted; nothing was left behind.\n")
+    assert not out.exists()

@@ -37,7 +37,9 @@ default_role = "py:obj"  # in docstrings, `name` is code, and a link where it na
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
+autodoc_inherit_docstrings = False
 autodoc_preserve_defaults = True
+napoleon_attr_annotations = False  # the signature has them
 napoleon_use_ivar = True
 napoleon_use_rtype = False
 

@@ -23,6 +23,7 @@ from vitreous.models._processing import (
     fold_layer_scale,
     fold_value_biases,
 )
+from vitreous.models._results import as_numbers, label_names
 from vitreous.models._saving import weight_hash
 from vitreous.models._target import Readout, Target
 from vitreous.models._vit import HookedViT
@@ -45,12 +46,14 @@ __all__ = [
     "Target",
     "TokenLayout",
     "ViTActivationCache",
+    "as_numbers",
     "center_writing_weights",
     "fold_layer_norm",
     "fold_layer_scale",
     "fold_value_biases",
     "from_module",
     "get_act_name",
+    "label_names",
     "load",
     "shipped_folder",
     "shipped_models",

@@ -162,6 +162,8 @@ class Target:
 
 def make_target(model: "HookedViT", what: Any, minus: Any, name: str | None) -> Target:
     """Builds a target from class names, indices, groups, lists, vectors or a function."""
+    if isinstance(what, Target) and minus is None:
+        return what
     if callable(what) and not isinstance(what, Tensor):
         if minus is not None:
             raise ValueError(

@@ -276,7 +276,7 @@ class HookedViT(WeightViews, HookedModule):
 
         Args:
             what: A class name or index; a tuple of them, a group (mean logit); a list, one per
-                image; a vector over the outputs; or a function `logits -> [images]`.
+                image; a vector over the outputs; a function `logits -> [images]`; or a `Target`.
             minus: What to subtract, in the same forms.
             name: How reports call it.
         """

@@ -1,0 +1,161 @@
+"""Direct logit shares: a target as an exact sum over the components that wrote it."""
+
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+import xarray
+from jaxtyping import Float
+from torch import Tensor
+
+from vitreous.models import HookedViT, Target, ViTActivationCache, as_numbers
+
+By = Literal["layer", "head"]
+
+
+class _Component(NamedTuple):
+    """One row: where it comes from, and its share for each image."""
+
+    label: str
+    kind: str
+    layer: int
+    head: int
+    share: Float[Tensor, " batch"]
+
+
+def direct_logit_shares(
+    model: HookedViT,
+    images: Float[Tensor, "batch channels rows columns"],
+    target: Target | Any,
+    *,
+    by: By = "layer",
+    cache: ViTActivationCache | None = None,
+) -> xarray.DataArray:
+    """Splits a target into one additive share per component.
+
+    Exact: the final norm is frozen at the scale that it had in the run, and pooling is linear, so
+    the shares, bias included, add up to the target. It says who *wrote* the target directly; what
+    a component causes through later ones is a matter for interventions.
+
+    Args:
+        model: Any `HookedViT` that pools.
+        images: Preprocessed images.
+        target: From `model.target(...)`, or what that takes.
+        by: `"layer"` splits into embedding, positions, attention and MLP of every block, and bias;
+            `"head"` splits attention further into heads.
+        cache: A run on these images to read instead of running the model.
+
+    Returns:
+        Shares in units of the output (logits), dimensions `image, component`; positive speaks for
+        the target. Coordinates of `component` are `kind, layer, head, source, neuron`, -1 where
+        there is none. `attrs["residual"]` is the largest |sum of shares - target| over images.
+
+    Raises:
+        ValueError: A target that isn't linear in the output, or an unknown `by`.
+        HookError: A run in which hooks replaced the stream, so that no sum exists.
+
+    References:
+        Elhage et al., "A Mathematical Framework for Transformer Circuits", 2021, "Logit
+        attribution". Departs from it: a final norm is kept, frozen, and each component is centered
+        by its own mean; biases of heads, norm and head are one row of their own, an MLP's bias
+        belongs to its MLP.
+    """
+    if by not in ("layer", "head"):
+        raise ValueError(f"`by` must be 'layer' or 'head'; got {by!r}. Pass one of them.")
+    target = model.target(target)
+    with torch.no_grad():
+        if cache is None:
+            cache = model.run_with_cache(images)[1]
+        components = list(_components(model, target, by, cache))
+        value = target(cache["hook_post_head_pre_normalize"])
+    return _labeled(components, value, target, by)
+
+
+def head_shares(
+    z: Float[Tensor, "batch tokens heads d_head"],
+    W_O: Float[Tensor, "heads d_head d_model"],
+    weights: Float[Tensor, "batch tokens d_model"],
+) -> Float[Tensor, "batch heads"]:
+    """What each head of a block says through a readout, without forming what it wrote."""
+    read = torch.einsum("btm,hdm->bthd", weights, W_O)
+    return (z * read).sum((1, 3))
+
+
+def shares_grid(shares: xarray.DataArray, kind: str = "head") -> xarray.DataArray:
+    """Shares of one kind as a dense table: `image, layer, head` for heads, else `image, layer`.
+
+    Args:
+        shares: From `direct_logit_shares`.
+        kind: `"head"`, `"attn"` or `"mlp"`.
+    """
+    chosen = shares.where(shares["kind"] == kind, drop=True)
+    if not chosen.sizes["component"]:
+        kinds = ", ".join(dict.fromkeys(shares["kind"].values.tolist()))
+        raise ValueError(f"`kind` must be one of {kinds}; got {kind!r}. Pass one of them.")
+    layers = np.unique(chosen["layer"].values)
+    sizes = (shares.sizes["image"], len(layers))
+    if kind != "head":
+        return xarray.DataArray(
+            chosen.values.reshape(sizes), dims=("image", "layer"), coords={"layer": layers}
+        )
+    heads = np.unique(chosen["head"].values)
+    return xarray.DataArray(
+        chosen.values.reshape(*sizes, len(heads)),
+        dims=("image", "layer", "head"),
+        coords={"layer": layers, "head": heads},
+    )
+
+
+def _components(
+    model: HookedViT, target: Target, by: By, cache: ViTActivationCache
+) -> Iterator[_Component]:
+    readout = target.readout(cache)
+    rows, names = cache.decompose_resid(incl_bias=True, positions="readout", return_labels=True)
+    shares = cache.logit_attrs(rows, target, positions="readout").sum(-1)
+    by_name = dict(zip(names, shares, strict=True))
+    bias = by_name.pop("bias") + readout.constant
+    for name, share in by_name.items():
+        layer, _, kind = name.partition("_")
+        if not layer.isdigit():
+            yield _Component(name, name, -1, -1, share)
+        elif kind == "mlp_out" or by == "layer":
+            yield _Component(f"L{layer}{kind[0].upper()}", kind[:-4], int(layer), -1, share)
+        else:
+            heads = _shares_of_heads(model, int(layer), cache, readout.weights)
+            for head, each in enumerate(heads.T):
+                yield _Component(f"L{layer}H{head}", "head", int(layer), head, each)
+            # What attention adds beside its heads is its output bias.
+            bias = bias + share - heads.sum(1)
+    yield _Component("bias", "bias", -1, -1, bias)
+
+
+def _shares_of_heads(
+    model: HookedViT, layer: int, cache: ViTActivationCache, weights: Tensor
+) -> Float[Tensor, "batch heads"]:
+    """At the tokens that are read; from `hook_result` where a hook replaced that."""
+    read = cache.layout.select("readout")
+    name = f"blocks.{layer}.attn.hook_result"
+    if name in cache.edited:
+        return (cache[name][:, read] * weights[:, read, None]).sum((1, 3))
+    z = cache["z", layer][:, read]
+    return head_shares(z, model.blocks[layer].attn.W_O, weights[:, read])
+
+
+def _labeled(
+    components: list[_Component], value: Tensor, target: Target, by: By
+) -> xarray.DataArray:
+    shares = torch.stack([component.share for component in components], dim=1)
+    residual = (shares.sum(1) - value).abs().max().item()
+    absent = [-1] * len(components)
+    columns = {name: [getattr(c, name) for c in components] for name in ("kind", "layer", "head")}
+    columns |= {"source": absent, "neuron": absent}
+    return xarray.DataArray(
+        as_numbers(shares),
+        dims=("image", "component"),
+        coords={"component": [component.label for component in components]}
+        | {name: ("component", column) for name, column in columns.items()}
+        | {"target": ("image", as_numbers(value))},
+        name="share",
+        attrs={"target_name": target.name, "by": by, "residual": residual, "unit": "logit"},
+    )

@@ -1,0 +1,104 @@
+"""What happens to a target when one head says what it says on average."""
+
+from typing import Any
+
+import torch
+import xarray
+from jaxtyping import Float
+from torch import Tensor
+
+from vitreous.data import Images
+from vitreous.hooks import Ablate, Batched, Means, Site
+from vitreous.models import HookedViT, Target, ViTActivationCache, as_numbers
+from vitreous.training import means
+
+
+def ablate_heads(
+    model: HookedViT,
+    images: Float[Tensor, "batch channels rows columns"],
+    target: Target | Any,
+    *,
+    reference: Means | Images | Tensor | None = None,
+    cache: ViTActivationCache | None = None,
+    max_batch: int = 64,
+) -> xarray.Dataset:
+    """Replaces the output of each head, one at a time, by its mean, at all positions.
+
+    Restarts at the layer of the ablated head from the recorded run, with the heads of a layer
+    stacked along the batch; equal to one hooked forward pass per head.
+
+    Args:
+        model: Any `HookedViT`.
+        images: Preprocessed images.
+        target: From `model.target(...)`, or what that takes.
+        reference: Whose mean: `Means` of `hook_z`, or images to take them of. None means those
+            that the model carries, and without those the mean over `images` and their tokens.
+        cache: A run on these images to read instead of running the model.
+        max_batch: The most rows that run at once.
+
+    Returns:
+        `effect[image, layer, head]` = target(ablated) - target(baseline), in units of the output:
+        negative where the head spoke for the target; and `baseline[image]`.
+        `attrs["reference"]` says whose mean it was.
+
+    Raises:
+        UnknownNameError: Means that were not taken at every layer's `hook_z`.
+
+    References:
+        Wang et al., "Interpretability in the Wild", 2022, section 2.1 (mean ablation). Departs
+        from it: the mean is over a data set of images, by position where the means are.
+    """
+    target = model.target(target)
+    with torch.no_grad():
+        if cache is None:
+            cache = model.run_with_cache(images)[1]
+        baseline = target(cache["hook_post_head_pre_normalize"])
+        reference = _reference(model, images, reference)
+        layers = range(model.cfg.n_layers)
+        values = [_ablated(model, target, layer, reference, cache, max_batch) for layer in layers]
+    effect = torch.stack(values, dim=1) - baseline[:, None, None]
+    return xarray.Dataset(
+        {
+            "effect": (("image", "layer", "head"), as_numbers(effect)),
+            "baseline": ("image", as_numbers(baseline)),
+        },
+        coords={"layer": list(layers), "head": list(range(model.cfg.n_heads))},
+        attrs={"target_name": target.name, "reference": reference.description, "unit": "logit"},
+    )
+
+
+def _reference(
+    model: HookedViT, images: Tensor, reference: Means | Images | Tensor | None
+) -> Means:
+    if isinstance(reference, Means):
+        return reference
+    if reference is None and model.means is not None:
+        return model.means
+    whose = None
+    if reference is None:
+        reference = images
+        own = "this image's" if len(images) == 1 else f"these {len(images)} images'"
+        whose = f"the mean over {own} own tokens"
+    return means(model, reference, "blocks.*.attn.hook_z", description=whose)
+
+
+def _ablated(
+    model: HookedViT,
+    target: Target,
+    layer: int,
+    reference: Means,
+    cache: ViTActivationCache,
+    max_batch: int,
+) -> Float[Tensor, "batch heads"]:
+    """The target with each head of one layer ablated."""
+    name, resid = f"blocks.{layer}.attn.hook_z", cache["resid_pre", layer]
+    n_images, heads = len(resid), list(range(model.cfg.n_heads))
+    at_once = max(1, max_batch // n_images)
+    values = []
+    for start in range(0, len(heads), at_once):
+        chunk = heads[start : start + at_once]
+        edits = Batched.of([Ablate(Site(name, head=h), "mean", reference) for h in chunk])
+        with model.intervene(edits):
+            logits = model(resid.repeat(len(chunk), 1, 1), start_at_layer=layer)
+        values.append(target(logits.view(-1, logits.shape[-1])).view(len(chunk), n_images))
+    return torch.cat(values).T

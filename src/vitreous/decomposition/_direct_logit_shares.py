@@ -49,7 +49,7 @@ def direct_logit_shares(
     Returns:
         Shares in units of the output (logits), dimensions `image, component`; positive speaks for
         the target. Coordinates of `component` are `kind, layer, head, source, neuron`, -1 where
-        there is none. `attrs["residual"]` is the largest |sum of shares - target| over images.
+        there is none. `attrs["residual"]` is the largest `|sum of shares - target|` over images.
 
     Raises:
         ValueError: A target that isn't linear in the output, or an unknown `by`.

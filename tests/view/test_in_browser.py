@@ -126,6 +126,20 @@ def test_coloring_by_a_label_marks_its_own_value(browser_page, tmp_path):
     assert number(shown[2]) == pytest.approx(high, abs=0.006)
 
 
+@pytest.mark.parametrize("by", ["probability", "logit"])
+def test_the_mark_on_the_scale_is_the_value_under_the_cursor(browser_page, tmp_path, by):
+    made = lens(followed=(4,))
+    viewer = show(browser_page, made, tmp_path)
+    viewer.get_by_label(by, exact=True).check(force=True)
+    viewer.locator("select").select_option("0")
+    point_at(viewer, 5, 5, *GRID)
+    values = made.logits[..., 4] if by == "logit" else softmax(made.logits, axis=-1)[..., 4]
+    low, high = (values.min(), values.max()) if by == "logit" else (0, 1)
+    needle = viewer.locator(".legend-needle").evaluate("(needle) => parseFloat(needle.style.left)")
+    part = (values[4, 1 + 5 * 8 + 5] - low) / (high - low)
+    assert needle == pytest.approx(100 * part, abs=0.01)
+
+
 @pytest.mark.parametrize("kind", ["pattern", "scores"])
 def test_the_gallery_reads_out_the_key_under_the_cursor(browser_page, tmp_path, kind):
     made = gallery()
@@ -147,9 +161,7 @@ def test_pointing_at_a_patch_looks_from_there(browser_page, tmp_path):
     before = pixels(viewer)
     point_at(viewer, 6, 2, *GRID)
     assert pixels(viewer) != before
-    assert (
-        viewer.locator(".stage h3").inner_text().endswith("where the patch row 6, column 2 looks")
-    )
+    assert viewer.locator(".stage h3").inner_text().endswith("where patch row 6, column 2 looks")
     pattern = softmax(made.scores[0, 0, 1 + 6 * 8 + 2].astype(float))
     key, value = viewer.locator(".top-keys li").first.inner_text().split()
     assert key == made.tokens.names[pattern.argmax()]
@@ -171,7 +183,7 @@ def test_the_class_token_and_registers_can_be_pointed_at(browser_page, tmp_path)
     viewer = show(browser_page, gallery(special=("cls", "reg0")), tmp_path)
     viewer.get_by_role("button", name="register 0").hover()
     next_frame(browser_page)
-    assert viewer.locator(".stage h3").inner_text() == "Layer 0, head 0: where the register 0 looks"
+    assert viewer.locator(".stage h3").inner_text() == "Layer 0, head 0: where register 0 looks"
 
 
 def test_arrow_keys_walk_over_the_heads(browser_page, tmp_path):
@@ -185,9 +197,7 @@ def test_arrow_keys_walk_over_the_heads(browser_page, tmp_path):
 
 def test_models_without_a_class_token_start_at_a_patch(browser_page, tmp_path):
     viewer = show(browser_page, gallery(special=()), tmp_path)
-    assert (
-        viewer.locator(".stage h3").inner_text().endswith("where the patch row 4, column 4 looks")
-    )
+    assert viewer.locator(".stage h3").inner_text().endswith("where patch row 4, column 4 looks")
     assert viewer.locator(".chip").count() == 0
 
 

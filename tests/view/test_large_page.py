@@ -6,6 +6,7 @@ from scipy.special import softmax
 
 from tests.view import synthetic
 from tests.view.reading import next_frame, number, open_page, point_at
+from vitreous.view import AttentionGallery, Page, Section, stepped, unpack
 
 LABELS = tuple(f"class number {i}" for i in range(1000))
 WORK = '() => import("vitreous/arrays.js").then(({ work }) => ({ ...work }))'
@@ -69,3 +70,16 @@ def test_it_says_how_coarse_the_steps_are(large_page, browser_page, tmp_path):
     step = number(caption.split("steps of ")[1].split(" ")[0])
     scores = synthetic.scores(synthetic.token_map(14, 14), 12, 12)
     assert step == pytest.approx(np.ptp(scores, axis=-1).max() / 4095, abs=5e-5)
+
+
+def test_the_browser_reads_the_steps_as_python_does(browser_page, tmp_path):
+    tokens = synthetic.token_map(2, 2)
+    values = synthetic.scores(tokens, 110, 100)  # just over a megabyte
+    gallery = AttentionGallery(synthetic.picture(), tokens, values)
+    open_page(browser_page, Page("A page", [Section("A section", [gallery])]), tmp_path)
+    rows = browser_page.locator("vt-attention-gallery").evaluate(
+        """({ data }, places) => places.map((place) => Array.from(data.scores.row(...place)))""",
+        places := [[0, 0, 0], [57, 31, 2], [109, 99, 4]],
+    )
+    expected = unpack(stepped(values))
+    assert np.array_equal(rows, [expected[tuple(place)] for place in places])

@@ -7,7 +7,7 @@ import { HeadThumbnails } from "vitreous/head-thumbnails.js";
 import { Legend } from "vitreous/legend.js";
 import { decimalsFor, plain, probability } from "vitreous/numbers.js";
 import { PatchPicture } from "vitreous/patch-picture.js";
-import { capitalized, shortName, spokenName } from "vitreous/tokens.js";
+import { capitalized, inSentence, shortName, spokenName } from "vitreous/tokens.js";
 import { Viewer } from "vitreous/viewer.js";
 
 const TOP_KEYS = 5;
@@ -142,8 +142,8 @@ class AttentionGallery extends Viewer {
   drawWords() {
     const { tokens } = this.data;
     const [layer, head] = this.place;
-    const name = spokenName(tokens, this.query);
-    const what = this.state.way === "from" ? `where the ${name} looks` : `who looks at the ${name}`;
+    const name = inSentence(tokens, this.query);
+    const what = this.state.way === "from" ? `where ${name} looks` : `who looks at ${name}`;
     this.heading.textContent = `Layer ${layer}, head ${head}: ${what}`;
     const reading = this.held && this.pointed !== null ? this.pointed : null;
     this.readout.replaceChildren(this.sentence(reading), this.topKeys());

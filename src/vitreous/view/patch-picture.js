@@ -13,6 +13,8 @@ export class PatchPicture {
     this.pointed = null;
     this.content = { colors: null, texts: null, large: false, rings: [] };
     this.image = make("img", { src: picture, alt: "", draggable: "false" });
+    // The few pixels of a small picture are shown as they are, not smoothed into more than there is.
+    this.image.addEventListener("load", () => this.element.classList.toggle("coarse", this.image.naturalWidth < 128));
     this.paintLayer = make("canvas", { class: "paint", "aria-hidden": "true" });
     this.markLayer = make("canvas", { class: "marks", "aria-hidden": "true" });
     this.element = make(

@@ -10,6 +10,12 @@ export function spokenName(tokens, token) {
   return register ? `register ${register[1]}` : (SPECIAL[name] ?? name);
 }
 
+// The same inside of a sentence.
+export function inSentence(tokens, token) {
+  const name = spokenName(tokens, token);
+  return name.endsWith(" token") ? `the ${name}` : name;
+}
+
 export function shortName(tokens, token) {
   return tokens.names[token];
 }

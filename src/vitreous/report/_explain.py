@@ -1,0 +1,116 @@
+"""One page that looks inside a model at one image."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from vitreous.data import Images
+from vitreous.hooks import Means
+from vitreous.models import HookedViT
+from vitreous.report._evidence import Evidence, Provenance
+from vitreous.report._gather import gather
+from vitreous.report._provenance import provenance
+from vitreous.report._sections import make_page, prediction_line
+from vitreous.view import Page
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A report and the numbers in it.
+
+    Attributes:
+        page: The report; a notebook shows it by itself.
+        evidence: Every number that the report shows.
+        provenance: Where it comes from.
+    """
+
+    page: Page
+    evidence: Evidence
+    provenance: Provenance
+
+    @property
+    def prediction(self) -> str:
+        """The top prediction with its probability: "3 (97.1%)"."""
+        return prediction_line(self.evidence)
+
+    @property
+    def target(self) -> str:
+        """What is explained, in words."""
+        return self.evidence.question.text
+
+    @property
+    def value(self) -> float:
+        """The target's value on this image, in logits."""
+        return self.evidence.value
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Writes the report as one HTML file, whole or not at all; see `Page.save`."""
+        return self.page.save(path)
+
+    def _repr_html_(self) -> str:
+        return self.page._repr_html_()
+
+
+def explain(
+    model: HookedViT,
+    image: Any,
+    *,
+    target: str | int | None = None,
+    minus: str | int | None = "runner-up",
+    reference: Images | Means | None = None,
+    title: str | None = None,
+) -> Explanation:
+    """Explains one prediction: lens, direct shares, attention and head ablation on one page.
+
+    The model runs once; lens, shares and attention are read from that run, and the ablation
+    restarts from it. All numbers are exact for that run but the ablation's, which depend on whose
+    mean takes a head's place; the page says whose.
+
+    Args:
+        model: A glass ViT with a classifier.
+        image: A path, a PIL image, a uint8 array or whatever `model.preprocess` takes; or one
+            preprocessed image `[1, channels, rows, columns]` of floating-point numbers.
+        target: The class to explain, by name or index; the top prediction by default.
+        minus: The class to compare it with: the strongest other one by default; `"none"` (or
+            None) explains the raw logit.
+        reference: Whose mean takes a head's place in the ablation: images, or means of them. The
+            model's own means by default; without any, those over this picture's own tokens.
+        title: Heading of the page.
+
+    Returns:
+        The page with `save`, and the numbers behind it. Target, shares and effects are in logits;
+        positive speaks for the target.
+
+    Raises:
+        ValueError: The model doesn't classify single images, or the image isn't one image.
+        UnknownNameError: No class has that name.
+        ImageError: The image can't be read.
+    """
+    _must_classify(model)
+    x = _one_image(model, image)
+    evidence = gather(model, x, target, minus, reference)
+    origin = provenance(model, image, evidence)
+    return Explanation(make_page(evidence, origin, title), evidence, origin)
+
+
+def _must_classify(model: HookedViT) -> None:
+    if model.cfg.n_classes is None or model.cfg.pooling.kind == "none":
+        lacks = "a classifier" if model.cfg.n_classes is None else "pooling"
+        raise ValueError(
+            f"`explain` needs a model that classifies images; got one without {lacks}. "
+            "Load one with a head, or use the methods of its cache directly."
+        )
+
+
+def _one_image(model: HookedViT, image: Any) -> Tensor:
+    prepared = isinstance(image, Tensor) and image.is_floating_point()
+    x = image.to(next(model.parameters())) if prepared else model.preprocess(image)
+    if x.ndim != 4 or len(x) != 1:
+        raise ValueError(
+            f"`explain` takes one image; got a batch of shape {list(x.shape)}. "
+            "Call it once per image."
+        )
+    return x

@@ -1,0 +1,70 @@
+"""Where an explanation comes from: the facts at the end of a report."""
+
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from vitreous.data import Preprocessing
+from vitreous.models import HookedViT
+from vitreous.report._evidence import Evidence, Provenance
+
+
+def provenance(model: HookedViT, image: Any, evidence: Evidence) -> Provenance:
+    """Names the image, the model, its weights and preprocessing, the versions and the time."""
+    name = str(model.card.get("name", "a model without a name"))
+    facts = {
+        "Image": image_name(image),
+        "Model": _described(model, name),
+        "Source of the weights": str(model.card.get("source", "not stated")),
+        "Weight hash": str(model.card.get("weight_hash", "not stated")),
+        "Preprocessing": _prepared(model.preprocessing),
+        "Ablation reference": evidence.reference,
+        "Arithmetic": f"{_dtype(model)} on {next(model.parameters()).device}",
+        "Runs": "one forward pass for all of it; the ablation sweep apart",
+        "Versions": f"vitreous {version('vitreous')}, torch {torch.__version__}, "
+        f"Python {platform.python_version()}",
+        "Made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+    return Provenance(image_name(image), name, facts)
+
+
+def image_name(image: Any) -> str:
+    """What to call an image: its file's name, or what it is."""
+    if isinstance(image, Image.Image):
+        image = getattr(image, "filename", "") or "an image in memory"
+    if isinstance(image, str | Path):
+        return Path(image).name
+    file = getattr(image, "name", None)
+    return Path(file).name if isinstance(file, str) else "an image in memory"
+
+
+def _described(model: HookedViT, name: str) -> str:
+    cfg = model.cfg
+    width = f"width {cfg.d_model}" + (", attention only" if cfg.attn_only else "")
+    return f"{name}: {cfg.n_layers} layers × {cfg.n_heads} heads, {width}"
+
+
+def _prepared(preprocessing: Preprocessing | None) -> str:
+    if preprocessing is None:
+        return "none known; shown with its darkest value as black and its brightest as white"
+    rows, columns = preprocessing.image_size
+    mean, std = (
+        ", ".join(f"{value:.4g}" for value in values) for values in _statistics(preprocessing)
+    )
+    return (
+        f"{rows} × {columns} pixels, {preprocessing.interpolation}, {preprocessing.crop_mode} crop "
+        f"of {preprocessing.crop_fraction:g}, mean {mean}, standard deviation {std}"
+    )
+
+
+def _statistics(preprocessing: Preprocessing) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    return tuple(preprocessing.mean), tuple(preprocessing.std)
+
+
+def _dtype(model: HookedViT) -> str:
+    return str(next(model.parameters()).dtype).removeprefix("torch.")

@@ -1,0 +1,214 @@
+"""From evidence to a page: which picture shows which number, and in what words."""
+
+import numpy as np
+
+from vitreous.report._evidence import Evidence, Provenance
+from vitreous.view import (
+    AttentionGallery,
+    Bars,
+    HeatMap,
+    ImageGrid,
+    Page,
+    PatchLens,
+    Picture,
+    Section,
+    TokenMap,
+)
+
+_TOP = 5
+_LARGEST = 8
+_KINDS = {"embed": "embedding", "pos_embed": "positions", "attn": "attention", "mlp": "MLP"}
+
+
+def make_page(evidence: Evidence, provenance: Provenance, title: str | None) -> Page:
+    """Lays the evidence out on a page."""
+    picture, tokens = Picture.of(evidence.pixels), _token_map(evidence)
+    return Page(
+        title=title or _title(evidence),
+        subtitle=f"{provenance.model} on {provenance.image}",
+        facts={
+            "prediction": prediction_line(evidence),
+            f"target: {evidence.question.text}": signed(evidence.value),
+        },
+        sections=[
+            _seen(evidence, picture, tokens),
+            _lens(evidence, picture, tokens),
+            _shares(evidence),
+            _attention(evidence, picture, tokens),
+            _ablation(evidence),
+        ],
+        footer=provenance.facts,
+    )
+
+
+def prediction_line(evidence: Evidence) -> str:
+    """The top prediction with its probability: "3 (97.1%)"."""
+    top = evidence.ranking[0]
+    return f"{evidence.named(top)} ({100 * evidence.probabilities[top]:.1f}%)"
+
+
+def signed(value: float, decimals: int = 4) -> str:
+    """A number with a true minus sign."""
+    return f"{value:.{decimals}f}".replace("-", "−")
+
+
+def _power(value: float) -> str:
+    return "0" if value == 0 else f"{abs(value):.0e}".replace("e-", "e−")
+
+
+def _title(evidence: Evidence) -> str:
+    question = evidence.question
+    name = f"“{evidence.named(question.label)}”"
+    rival = None if question.minus is None else f"“{evidence.named(question.minus)}”"
+    if question.label == evidence.ranking[0]:
+        return f"Why {name} and not {rival}?" if rival else f"Why {name}?"
+    return f"What speaks for {name} over {rival}?" if rival else f"What speaks for {name}?"
+
+
+def _token_map(evidence: Evidence) -> TokenMap:
+    layout = evidence.layout
+    _, rows, columns = layout.grid
+    tokens = np.array(layout.select("patches")).reshape(rows, columns)
+    return TokenMap.of(tokens, tuple(layout.names()))
+
+
+def _seen(evidence: Evidence, picture: Picture, tokens: TokenMap) -> Section:
+    layout, top = evidence.layout, evidence.ranking[:_TOP]
+    _, rows, columns = layout.grid
+    height, width = layout.patch_size
+    probabilities = evidence.probabilities[top].astype(np.float32)
+    names = [evidence.named(label) for label in top]
+    bars = Bars(names, probabilities, kind="probability", caption="Top predictions")
+    return Section(
+        "What the model sees",
+        [ImageGrid(picture, tokens), bars],
+        lede=f"The picture after preprocessing, cut into {rows} × {columns} patches of {height} × "
+        f"{width} pixels. Each patch becomes one token. {_readout(evidence)}",
+        columns=(2, 3),
+    )
+
+
+def _readout(evidence: Evidence) -> str:
+    if evidence.layout.readout != "cls":
+        return "The prediction is read from their mean."
+    both = " and the distillation token" if evidence.layout.distillation else ""
+    return f"The prediction is read from the class token{both}, which joined them."
+
+
+def _lens(evidence: Evidence, picture: Picture, tokens: TokenMap) -> Section:
+    question = evidence.question
+    asked = [question.label] + ([] if question.minus is None else [question.minus])
+    followed = list(dict.fromkeys([*asked, *evidence.ranking[:_TOP]]))
+    viewer = PatchLens(
+        picture,
+        tokens,
+        evidence.lens.transpose("layer", "token", "label").to_numpy(),
+        [_layer_name(int(layer)) for layer in evidence.lens["layer"].to_numpy()],
+        evidence.labels,
+        evidence.emoji,
+        followed,
+    )
+    return Section(
+        "What each patch says by now",
+        [viewer],
+        lede="If the model stopped at this layer and read its answer from this token: what would "
+        "it say? Move the slider from the embedding to the last block; point at a patch to see "
+        "its first three answers.",
+        note=_lens_note(evidence),
+    )
+
+
+def _lens_note(evidence: Evidence) -> str:
+    if evidence.layout.readout != "cls":
+        return (
+            "The logit lens applies the model's own last norm and head to each token. The model "
+            "averages its patches before the head, so single patches were never trained to be read."
+        )
+    return (
+        "The logit lens applies the model's own last norm and head to each token. Only the class "
+        "token's entry at the last block is the prediction; patches were never trained to be read, "
+        "so take what they say as a hint."
+    )
+
+
+def _layer_name(layer: int) -> str:
+    return "embedding" if layer < 0 else f"block {layer}"
+
+
+def _shares(evidence: Evidence) -> Section:
+    shares = evidence.layer_shares
+    total = float(shares.sum())
+    bars = Bars(
+        _component_names(evidence),
+        shares.to_numpy().astype(np.float32),
+        total="sum = target",
+        unit="logits",
+        caption="By layer",
+    )
+    heads = _head_map(
+        evidence.head_shares, "By head", "share of the target, in logits", ("against", "for")
+    )
+    return Section(
+        "Who wrote this logit",
+        [bars, heads],
+        lede="Every part of the model adds its bit to the residual stream, and the answer is read "
+        "off their sum. So the target splits into one share per part. Blue speaks for it, orange "
+        "against it.",
+        note=f"The shares add up to {signed(total)}; the target {evidence.question.text} is "
+        f"{signed(evidence.value)}; residual {_power(evidence.residual)}. Shares count the direct "
+        "path alone: what a part writes into the stream, read by the head with the last norm's "
+        "scale held as in this run. An attention bar is its heads together with its output bias.",
+        columns=(1, 1),
+    )
+
+
+def _component_names(evidence: Evidence) -> list[str]:
+    kinds = evidence.layer_shares["kind"].to_numpy().tolist()
+    layers = evidence.layer_shares["layer"].to_numpy().tolist()
+    return [
+        _KINDS.get(kind, kind.replace("_", " ")) + (f" {layer}" if layer >= 0 else "")
+        for kind, layer in zip(kinds, layers, strict=True)
+    ]
+
+
+def _head_map(values: np.ndarray, caption: str, unit: str, ends: tuple[str, str]) -> HeatMap:
+    layers, heads = ([str(i) for i in range(size)] for size in values.shape)
+    return HeatMap(values.astype(np.float32), layers, heads, unit=unit, caption=caption, ends=ends)
+
+
+def _attention(evidence: Evidence, picture: Picture, tokens: TokenMap) -> Section:
+    shares = np.abs(evidence.head_shares)
+    layer, head = np.unravel_index(int(shares.argmax()), shares.shape)
+    return Section(
+        "Where each head looks",
+        [AttentionGallery(picture, tokens, evidence.scores, (int(layer), int(head)))],
+        lede="Choose a head, then point at a patch, or at a token that is no patch, to see which "
+        "tokens it attends to from there. It opens at the head with the largest direct share.",
+        note="Attention says where a head reads, not what it does with it.",
+    )
+
+
+def _ablation(evidence: Evidence) -> Section:
+    heads = _head_map(
+        evidence.effects,
+        "Effect of mean-ablating each head",
+        "change of the target, in logits",
+        ("spoke for", "spoke against"),
+    )
+    return Section(
+        "What happens without each head",
+        [heads, _largest(evidence.effects)],
+        lede="One head at a time, its output is replaced by its mean. Orange: the target falls, so "
+        "the head spoke for it. Blue: the target rises. Unlike a direct share, this counts what "
+        "later layers make of the head.",
+        note=f"Whose mean: {evidence.reference}.",
+        columns=(1, 1),
+    )
+
+
+def _largest(effects: np.ndarray) -> Bars:
+    order = np.argsort(-np.abs(effects), axis=None)[:_LARGEST]
+    layers, heads = np.unravel_index(order, effects.shape)
+    names = [f"layer {layer}, head {head}" for layer, head in zip(layers, heads, strict=True)]
+    values = effects.ravel()[order].astype(np.float32)
+    return Bars(names, values, unit="logits", caption="Largest effects")

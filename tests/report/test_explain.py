@@ -1,0 +1,201 @@
+"""The numbers of a report are those of the run, and the page opens for every kind of model."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.view.reading import UNREADY, number, open_page
+from vitreous.data import ClassNames, Preprocessing
+from vitreous.models import HookedViT, HookedViTConfig, PoolingConfig
+from vitreous.report import explain
+
+CONFIG = HookedViTConfig(
+    n_layers=2, d_model=16, n_heads=2, d_mlp=32, image_size=(24, 32), patch_size=8, n_classes=5
+)
+VARIANTS = {
+    "class token": CONFIG,
+    "mean pooling": replace(CONFIG, cls_token=False, pooling=PoolingConfig("mean")),
+    "norm after pooling": replace(
+        CONFIG, cls_token=False, pooling=PoolingConfig("mean", norm_first=False)
+    ),
+    "registers": replace(CONFIG, n_registers=2),
+    "distillation": replace(CONFIG, distillation_token=True),
+    "attention only": replace(CONFIG, d_mlp=None),
+    "two classes": replace(CONFIG, n_classes=2),
+    "one class": replace(CONFIG, n_classes=1),
+}
+
+
+def random_model(config=CONFIG, labels=None):
+    torch.manual_seed(0)
+    preprocessing = Preprocessing(image_size=(24, 32), mean=(0.5,) * 3, std=(0.25,) * 3)
+    names = labels or tuple(f"thing {i}" for i in range(config.n_classes))
+    model = HookedViT(config, labels=ClassNames(names), preprocessing=preprocessing)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return model.eval()
+
+
+def picture():
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def outputs(model):
+    with torch.no_grad():
+        return model(model.preprocess(picture()))[0]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return random_model()
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
+def test_every_kind_of_model_has_a_report(kind, browser_page, tmp_path):
+    explanation = explain(random_model(VARIANTS[kind]), picture())
+    open_page(browser_page, explanation.page, tmp_path)
+    assert browser_page.locator("[data-ready]").count() == 8
+    assert browser_page.locator(UNREADY).count() == 0
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
+def test_shares_add_up_to_the_target(kind):
+    explanation = explain(random_model(VARIANTS[kind]), picture())
+    evidence = explanation.evidence
+    assert float(evidence.layer_shares.sum()) == pytest.approx(explanation.value, abs=1e-4)
+    assert abs(evidence.residual) < 1e-4
+
+
+def test_the_default_target_is_the_top_prediction_minus_the_runner_up(model):
+    logits = outputs(model)
+    first, second = logits.topk(2).indices.tolist()
+    explanation = explain(model, picture())
+    assert explanation.target == f"thing {first} − thing {second}"
+    assert explanation.value == pytest.approx(float(logits[first] - logits[second]), abs=1e-5)
+
+
+def test_minus_none_explains_the_raw_logit(model):
+    logits = outputs(model)
+    explanation = explain(model, picture(), target="thing 3", minus="none")
+    assert explanation.target == "thing 3"
+    assert explanation.value == pytest.approx(float(logits[3]), abs=1e-5)
+
+
+def test_the_rival_of_a_named_target_is_the_strongest_other_class(model):
+    logits = outputs(model)
+    first, last = int(logits.argmax()), int(logits.argmin())
+    assert explain(model, picture(), target=last).target == f"thing {last} − thing {first}"
+
+
+def test_a_model_of_one_class_has_no_rival():
+    assert explain(random_model(VARIANTS["one class"]), picture()).target == "thing 0"
+
+
+def test_the_prediction_is_named_with_its_probability(model):
+    probabilities = outputs(model).softmax(-1)
+    top = int(probabilities.argmax())
+    expected = f"thing {top} ({100 * float(probabilities[top]):.1f}%)"
+    assert explain(model, picture()).prediction == expected
+
+
+def test_the_model_runs_once_and_the_sweep_apart(model):
+    ran = []
+    handle = model.embedding.register_forward_hook(lambda *_: ran.append(1))
+    explain(model, picture())
+    handle.remove()
+    assert len(ran) == 1
+
+
+def test_the_page_says_whose_mean_stands_in(model, browser_page, tmp_path):
+    open_page(browser_page, explain(model, picture()).page, tmp_path)
+    note = browser_page.locator("section").last.locator(".note").inner_text()
+    assert note.startswith("Whose mean: ") and "this very picture" in note
+
+
+def test_the_residual_is_printed(model, browser_page, tmp_path):
+    explanation = explain(model, picture())
+    open_page(browser_page, explanation.page, tmp_path)
+    note = browser_page.locator("section").nth(2).locator(".note").inner_text()
+    assert number(note.split("add up to ")[1].split(";")[0]) == pytest.approx(
+        explanation.value, abs=1e-4
+    )
+    assert "residual" in note
+
+
+def test_heat_maps_show_the_shares_and_effects(model, browser_page, tmp_path):
+    explanation = explain(model, picture())
+    open_page(browser_page, explanation.page, tmp_path)
+    maps = browser_page.locator("vt-heat-map")
+    for place, values in enumerate(
+        (explanation.evidence.head_shares, explanation.evidence.effects)
+    ):
+        maps.nth(place).locator("td").nth(2).hover()
+        shown = maps.nth(place).locator(".readout-line").inner_text()
+        assert shown.startswith("layer 1, head 0: ")
+        assert number(shown.split(": ")[1]) == pytest.approx(values[1, 0], rel=0.06, abs=5.1e-5)
+
+
+def test_the_footer_names_model_weights_preprocessing_and_versions(model, browser_page, tmp_path):
+    model.card.update(name="tiny", weight_hash="abc123")
+    open_page(browser_page, explain(model, picture()).page, tmp_path)
+    footer = browser_page.locator("footer").inner_text()
+    for text in ("tiny", "abc123", "24 × 32 pixels", "torch", "vitreous", "UTC"):
+        assert text in footer
+
+
+def test_class_names_are_shortened_to_their_first_synonym_where_it_is_unique():
+    labels = ("tench, Tinca tinca", "crane, bird", "crane, machine", "cat", "dog")
+    evidence = explain(random_model(labels=labels), picture()).evidence
+    assert evidence.labels == ("tench", "crane, bird", "crane, machine", "cat", "dog")
+
+
+def test_nasty_names_show_as_text(browser_page, tmp_path):
+    labels = ("<script>document.title='gone'</script>", '"q"', "🐱", "قطة", "</script>")
+    explanation = explain(random_model(labels=labels), picture(), target=0, minus=3)
+    open_page(browser_page, explanation.page, tmp_path)
+    assert labels[0] in browser_page.locator("h1").inner_text()
+    assert browser_page.title() != "gone"
+
+
+def test_a_prepared_tensor_is_taken_as_it_is(model):
+    x = model.preprocess(picture())
+    assert explain(model, x).value == explain(model, picture()).value
+
+
+def test_the_picture_shown_is_cut_to_its_patches():
+    model = random_model(replace(CONFIG, n_classes=3))
+    assert explain(model, picture()).evidence.pixels.shape == (24, 32, 3)
+
+
+def test_a_model_without_preprocessing_shows_its_input(model):
+    bare = random_model()
+    bare.preprocessing = None
+    x = torch.linspace(-1, 1, 3 * 24 * 32).reshape(1, 3, 24, 32)
+    pixels = explain(bare, x).evidence.pixels
+    assert (pixels.min(), pixels.max()) == (0, 255)
+
+
+def test_a_batch_is_refused(model):
+    with pytest.raises(ValueError, match=r"takes one image; got a batch of shape \[2, 3, 24, 32\]"):
+        explain(model, torch.zeros(2, 3, 24, 32))
+
+
+def test_a_class_is_not_compared_with_itself(model):
+    with pytest.raises(ValueError, match="must be two classes; got 'thing 2' for both"):
+        explain(model, picture(), target=2, minus="thing 2")
+
+
+@pytest.mark.parametrize(
+    ("config", "lack"),
+    [
+        (replace(CONFIG, n_classes=None), "a classifier"),
+        (replace(CONFIG, pooling=PoolingConfig("none")), "pooling"),
+    ],
+)
+def test_a_model_that_does_not_classify_is_refused(config, lack):
+    with pytest.raises(ValueError, match=f"a model that classifies images; got one without {lack}"):
+        explain(HookedViT(config), torch.zeros(1, 3, 24, 32))

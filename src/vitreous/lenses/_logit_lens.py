@@ -86,7 +86,7 @@ def lens_logits(
 
 def _lens(
     model: HookedViT, resid: Float[Tensor, "batch tokens d_model"], tokens: list[int]
-) -> Float[Tensor, "batch tokens labels"]:
+) -> Float[Tensor, "batch positions labels"]:
     """Class token by its head, distillation token by its own, all others by the average."""
     by_head = [
         lens_logits(resid, model.ln_final, head.weight, head.bias)

@@ -35,44 +35,44 @@ class Norm(nn.Module):
         """Whether the mean over the last dimension is taken off."""
         return self.config.kind == "layer"
 
-    def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
+    def forward(self, x: Float[Tensor, "*#batch width"]) -> Float[Tensor, "*#batch width"]:
         if self.hook_scale.watched:
             normalized = self.divide(x, self.hook_scale(self.scale(x)))
         else:
             normalized = self.fused(x)
         return self.hook_normalized(normalized)
 
-    def fused(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
+    def fused(self, x: Float[Tensor, "*#batch width"]) -> Float[Tensor, "*#batch width"]:
         """The whole norm in one call, past all hooks."""
         if self.centers:
             return functional.layer_norm(x, (self.width,), self.w, self.b, self.config.eps)
         return functional.rms_norm(x, (self.width,), self.w, self.config.eps)
 
-    def scale(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch one"]:
+    def scale(self, x: Float[Tensor, "*#batch width"]) -> Float[Tensor, "*#batch 1"]:
         """The denominator: standard deviation or root mean square, with eps under the root."""
         squares = self.centered(x).pow(2).mean(-1, keepdim=True)
         return (squares + self.config.eps).sqrt()
 
-    def centered(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
+    def centered(self, x: Float[Tensor, "*#batch width"]) -> Float[Tensor, "*#batch width"]:
         """`x` without its mean, where this norm takes that off; `x` itself elsewhere."""
         return x - x.mean(-1, keepdim=True) if self.centers else x
 
     def divide(
-        self, x: Float[Tensor, "*batch width"], scale: Float[Tensor, "*batch one"]
-    ) -> Float[Tensor, "*batch width"]:
+        self, x: Float[Tensor, "*#batch width"], scale: Float[Tensor, "*#batch 1"]
+    ) -> Float[Tensor, "*#batch width"]:
         """The norm at a given scale, gain and bias included."""
         return self.linear(x, scale) if self.b is None else self.linear(x, scale) + self.b
 
     def linear(
-        self, x: Float[Tensor, "*batch width"], scale: Float[Tensor, "*batch one"]
-    ) -> Float[Tensor, "*batch width"]:
+        self, x: Float[Tensor, "*#batch width"], scale: Float[Tensor, "*#batch 1"]
+    ) -> Float[Tensor, "*#batch width"]:
         """The part of the norm that is linear in `x` once the scale is frozen: no bias."""
         divided = self.centered(x) / scale
         return divided if self.w is None else divided * self.w
 
     def transposed(
-        self, direction: Float[Tensor, "*batch width"], scale: Float[Tensor, "*batch one"]
-    ) -> Float[Tensor, "*batch width"]:
+        self, direction: Float[Tensor, "*#batch width"], scale: Float[Tensor, "*#batch 1"]
+    ) -> Float[Tensor, "*#batch width"]:
         """Takes a direction behind the norm to the one in front of it that reads the same.
 
         `(transposed(d, s) * x).sum(-1) == (d * linear(x, s)).sum(-1)` for every x.

@@ -1,0 +1,102 @@
+"""Vitreous against timm, on the same weights: `make bench`."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+
+import vitreous as vt
+from benchmarks._results import write
+from benchmarks._timing import Comparison, compare, process_seconds
+
+B16, B32 = "vit_base_patch16_224", "vit_base_patch32_224"
+RESID_POST_5 = "blocks.5.hook_resid_post"
+
+
+def main() -> None:
+    torch.manual_seed(0)
+    write("speed", list(rows()))
+
+
+@torch.no_grad()
+def rows() -> Iterator[dict[str, Any]]:
+    for name in (B16, B32):
+        source, model = pair(name)
+        for batch in (1, 8):
+            images = torch.randn(batch, 3, 224, 224)
+            found = compare(lambda: model(images), lambda: source(images), 41 if batch == 1 else 15)  # noqa: B023
+            yield row(f"forward, {short(name)}, batch {batch}", found, 1.05)
+    yield from cache_rows(*pair(B16))
+    yield from start_up_rows()
+
+
+def cache_rows(source: Any, model: vt.HookedViT) -> Iterator[dict[str, Any]]:
+    images = torch.randn(4, 3, 224, 224)
+    found = compare(lambda: model.run_with_cache(images), lambda: source(images), 21)
+    yield row("run_with_cache, every default name readable, B/16, batch 4", found, 1.25)
+    stopped = compare(
+        lambda: model.run_with_cache(images, names_filter=RESID_POST_5, return_type=None),
+        lambda: source(images),
+        21,
+    )
+    yield row("run_with_cache(resid_post 5 of 12, return_type=None), B/16, batch 4", stopped, 0.55)
+    held = model.run_with_cache(images)[1].nbytes
+    stored = model.run_with_cache(images, names_filter=model.hook_names(on_demand=False))[1]
+    full = sum(value.numel() * value.element_size() for value in stored.values())
+    yield {
+        "work": f"bytes held by that cache, against {full / 1e6:.0f} MB for every default name",
+        "ratio": round(held / full, 3),
+        "quartiles": "",
+        "ours": f"{held / 1e6:.0f} MB",
+        "timm": "",
+        "must be at most": 0.45,
+    }
+
+
+def start_up_rows() -> Iterator[dict[str, Any]]:
+    python = sys.executable
+    bare = process_seconds([python, "-c", "pass"], 15)
+    imported = process_seconds([python, "-c", "import vitreous"], 15) - bare
+    command = str(Path(python).with_name("vitreous"))
+    helped = process_seconds([command, "--help"], 9)
+    for work, seconds, limit in (
+        ("import vitreous, beyond starting Python", imported, 0.05),
+        ("vitreous --help", helped, 0.5),
+    ):
+        yield {
+            "work": work,
+            "ratio": "",
+            "quartiles": "",
+            "ours": f"{seconds:.3f} s",
+            "timm": "",
+            "must be at most": f"{limit} s",
+        }
+
+
+def pair(name: str) -> tuple[Any, vt.HookedViT]:
+    """A timm model with random weights, and the same as a `HookedViT`."""
+    source = timm.create_model(name, pretrained=False).eval()
+    return source, vt.from_module(source)
+
+
+def short(name: str) -> str:
+    return {B16: "B/16", B32: "B/32"}[name]
+
+
+def row(work: str, found: Comparison, limit: float) -> dict[str, Any]:
+    low, high = found.spread
+    return {
+        "work": work,
+        "ratio": round(found.ratio, 3),
+        "quartiles": f"{low:.3f} to {high:.3f}",
+        "ours": f"{found.ours * 1e3:.0f} ms",
+        "timm": f"{found.theirs * 1e3:.0f} ms",
+        "must be at most": limit,
+    }
+
+
+if __name__ == "__main__":
+    main()

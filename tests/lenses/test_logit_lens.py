@@ -1,0 +1,81 @@
+"""The logit lens ends in the model's own output."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.tiny import random_images, random_model
+from vitreous.lenses import logit_lens
+from vitreous.models import HookedViT, PoolingConfig
+
+
+def by_hand(model: HookedViT, resid: torch.Tensor) -> torch.Tensor:
+    """The definition: norm, gain, bias, head, one token at a time."""
+    norm, head = model.ln_final, model.head.linear
+    assert norm is not None and norm.w is not None and norm.b is not None and head is not None
+    rows = []
+    for token in resid.reshape(-1, resid.shape[-1]):
+        centered = token - token.mean()
+        normalized = centered / (centered.pow(2).mean() + norm.config.eps).sqrt()
+        rows.append(head.weight @ (normalized * norm.w + norm.b) + head.bias)
+    return torch.stack(rows).reshape(*resid.shape[:-1], -1)
+
+
+@pytest.mark.parametrize("ln_pre", [False, True])
+def test_every_row_is_the_norm_and_head_applied_to_that_token(ln_pre):
+    model = random_model(n_registers=2) if ln_pre else random_model()
+    images = random_images()
+    lens = logit_lens(model, images)
+    _, cache = model.run_with_cache(images)
+    with torch.no_grad():
+        for layer, name in ((-1, ("resid_pre", 0)), (0, ("resid_post", 0)), (2, ("resid_post", 2))):
+            expected = by_hand(model, cache[name])
+            np.testing.assert_allclose(lens.sel(layer=layer), expected, rtol=0, atol=1e-12)
+
+
+def test_the_class_token_of_the_last_layer_is_the_output():
+    model, images = random_model(n_registers=1), random_images()
+    lens = logit_lens(model, images)
+    last = lens.sel(layer=2, token="cls").values
+    np.testing.assert_allclose(last, model(images).detach().numpy(), rtol=0, atol=1e-12)
+
+
+def test_the_average_of_patches_is_the_output_under_mean_pooling_behind_the_norm():
+    model, images = random_model(pooling=PoolingConfig("mean")), random_images()
+    lens = logit_lens(model, images, positions="patches").sel(layer=2).mean("token")
+    np.testing.assert_allclose(lens, model(images).detach().numpy(), rtol=0, atol=1e-12)
+
+
+def test_both_heads_of_a_distilled_model_read_their_own_token():
+    model, images = random_model(distillation_token=True), random_images()
+    lens = logit_lens(model, images).sel(layer=2, token=["cls", "dist"]).mean("token")
+    np.testing.assert_allclose(lens, model(images).detach().numpy(), rtol=0, atol=1e-12)
+
+
+def test_a_given_run_is_read_instead_of_running_the_model():
+    model, images = random_model(), random_images()
+    _, cache = model.run_with_cache(images)
+    passes = model.passes
+    lens = logit_lens(model, images, cache=cache)
+    assert model.passes == passes
+    np.testing.assert_array_equal(lens, logit_lens(model, images))
+
+
+def test_layers_and_positions_are_named_by_coordinates():
+    lens = logit_lens(random_model(), random_images(), layers=[2, 0], positions=[0, -1])
+    assert lens.dims == ("image", "layer", "token", "label")
+    assert lens["layer"].values.tolist() == [2, 0]
+    assert lens["token"].values.tolist() == ["cls", "r2c1"]
+
+
+def test_pre_of_a_layer_is_post_of_the_one_before():
+    model, images = random_model(), random_images()
+    pre = logit_lens(model, images, at="pre").sel(layer=[1, 2]).values
+    post = logit_lens(model, images, at="post").sel(layer=[0, 1]).values
+    np.testing.assert_array_equal(pre, post)
+
+
+def test_half_precision_comes_out_as_numbers():
+    model = random_model().bfloat16()
+    lens = logit_lens(model, random_images().bfloat16())
+    assert lens.dtype == np.float32 and np.isfinite(lens).all()

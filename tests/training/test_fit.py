@@ -74,3 +74,8 @@ def test_the_learning_rate_rises_to_its_height_and_falls_to_zero():
 def test_too_few_pictures_for_a_batch_are_refused():
     with pytest.raises(ValueError, match="`images` must fill a batch of 16; got 8"):
         fit(linear(), bright_or_dark(8), QUICK, seed=0)
+
+
+def test_pictures_without_labels_are_refused():
+    with pytest.raises(ValueError, match="`images` must have labels to train on; got none"):
+        fit(linear(), Images.from_tensor(torch.zeros(16, 1, 8, 8)), QUICK, seed=0)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from vitreous._errors import UnsupportedModelError
 from vitreous.data import Images, sample
 from vitreous.models import HookedViT, load
 from vitreous.report import explain
@@ -35,4 +36,9 @@ def _class(model: HookedViT, text: str) -> str | int:
 
 
 def _references(model: HookedViT, folder: Path) -> Images:
+    if model.preprocessing is None:
+        raise UnsupportedModelError(
+            f"`--reference {folder}` needs a model that says how its images are prepared; "
+            "got one without `preprocessing`. Leave the option out."
+        )
     return Images.from_folder(folder, model.preprocessing)

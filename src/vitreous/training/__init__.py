@@ -1,4 +1,4 @@
-"""One fitting loop, and the recipes of the models we ship."""
+"""One fitting loop, streamed dataset means, and the recipes of the models we ship."""
 
 from vitreous.training._augmentations import Shift
 from vitreous.training._fit import Augmentation, Plan, Progress, accuracy, fit, unchanged
@@ -14,8 +14,8 @@ __all__ = [
     "Shift",
     "accuracy",
     "find_recipe",
-    "means",
     "fit",
+    "means",
     "new_model",
     "train",
     "unchanged",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vitreous._optional import needs
-from vitreous.data import Batch, Images
+from vitreous.data import Images
 
 Augmentation = Callable[
     [Float[Tensor, "batch channels rows columns"], torch.Generator],
@@ -96,7 +96,7 @@ def fit(
 
     Raises:
         MissingDependencyError: Accelerate isn't installed.
-        ValueError: Too few pictures for a batch.
+        ValueError: Too few pictures for a batch, or no labels.
     """
     n_batches = _whole_batches(images, plan)
     generator = torch.Generator().manual_seed(seed)
@@ -104,8 +104,8 @@ def fit(
     progress = Progress(0, 0, math.nan)
     for epoch in range(1, plan.epochs + 1):
         losses = [
-            trainer.step(augment(batch.pixels, generator), batch.labels)
-            for batch in _shuffled(images, plan.batch_size, generator)
+            trainer.step(augment(pixels, generator), labels)
+            for pixels, labels in _shuffled(images, plan.batch_size, generator)
         ]
         progress = Progress(epoch, epoch * n_batches, torch.stack(losses).mean().item())
         if after_epoch is not None:
@@ -149,10 +149,15 @@ def accuracy(model: nn.Module, images: Images) -> float:
     return int(sum(hits)) / len(images)
 
 
-def _shuffled(images: Images, size: int, generator: torch.Generator) -> Iterator[Batch]:
+def _shuffled(
+    images: Images, size: int, generator: torch.Generator
+) -> Iterator[tuple[Float[Tensor, "batch channels rows columns"], Int[Tensor, " batch"]]]:
     order = torch.randperm(len(images), generator=generator)
     for start in range(0, len(images) - size + 1, size):
-        yield images[order[start : start + size]]
+        batch = images[order[start : start + size]]
+        if batch.labels is None:
+            raise ValueError("`images` must have labels to train on; got none. Pass `labels=`.")
+        yield batch.pixels, batch.labels
 
 
 def _whole_batches(images: Images, plan: Plan) -> int:

@@ -1,6 +1,7 @@
 """Average activations over a data set, in one streaming pass."""
 
 from collections.abc import Iterable, Iterator
+
 import torch
 from jaxtyping import Float
 from torch import Tensor

@@ -1,9 +1,10 @@
 """The models that we ship, each as the recipe that makes it from nothing."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -16,7 +17,7 @@ from vitreous.data import (
     Preprocessing,
     digits,
 )
-from vitreous.models import HookedViT, HookedViTConfig
+from vitreous.models import HookedViT, HookedViTConfig, weight_hash
 from vitreous.training._augmentations import Shift
 from vitreous.training._fit import Augmentation, Plan, Progress, accuracy, fit
 from vitreous.training._means import means
@@ -35,6 +36,8 @@ class Recipe:
         images: Reads the split "train" or "test".
         augment: Of training batches.
         plan: How it is trained.
+        threads: Of the CPU. Fixed, because sums depend on it: the same seed gives the same
+            weights on one kind of processor, however many cores there are.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Recipe:
     images: Callable[[Literal["train", "test"]], Images]
     augment: Augmentation
     plan: Plan
+    threads: int = 1
 
 
 RECIPES = {
@@ -100,30 +104,32 @@ def train(
         MissingDependencyError: The extra `ml` isn't installed.
     """
     started = time.perf_counter()
-    train_images, test_images = recipe.images("train"), recipe.images("test")
-    model = new_model(recipe, seed)
-    progress = fit(
-        model, train_images, recipe.plan, seed=seed, augment=recipe.augment, after_epoch=after_epoch
-    )
+    images, model = recipe.images("train"), new_model(recipe, seed)
+    augment, plan = recipe.augment, recipe.plan
+    with _threads(recipe.threads):
+        done = fit(model, images, plan, seed=seed, augment=augment, after_epoch=after_epoch)
     seconds = time.perf_counter() - started
-    model.cpu()
-    _round_to_half(model)
-    whose = f"mean of the {len(train_images)} training images of {recipe.name}"
-    model.means = means(model, train_images, "*.hook_z", by="position", description=whose)
-    model.card = {
+    _round_to_half(model.cpu())
+    whose = f"mean of the {len(images)} training images of {recipe.name}"
+    model.means = means(model, images, "*.hook_z", by="position", description=whose)
+    model.card = {"seed": seed, "training_seconds": round(seconds, 1), **_card(model, recipe, done)}
+    return model
+
+
+def _card(model: HookedViT, recipe: Recipe, done: Progress) -> dict[str, Any]:
+    test_images = recipe.images("test")
+    return {
         "name": recipe.name,
-        "data": recipe.about,
         "recipe": recipe.name,
-        "seed": seed,
-        "epochs": progress.epoch,
-        "steps": progress.step,
-        "training_seconds": round(seconds, 1),
-        "threads": torch.get_num_threads(),
-        "training_loss": round(progress.loss, 4),
+        "data": recipe.about,
+        "epochs": done.epoch,
+        "steps": done.step,
+        "threads": recipe.threads,
+        "training_loss": round(done.loss, 4),
+        "trained_weight_hash": weight_hash(model),
         "test_images": len(test_images),
         "test_accuracy": round(accuracy(model, test_images), 4),
     }
-    return model
 
 
 def new_model(recipe: Recipe, seed: int) -> HookedViT:
@@ -131,10 +137,21 @@ def new_model(recipe: Recipe, seed: int) -> HookedViT:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = HookedViT(recipe.config, labels=recipe.labels, preprocessing=recipe.preprocessing)
-        # As large as the patches' own embeddings: at the usual 0.02, attention needs half of a
-        # short training to find out where its patches are.
-        torch.nn.init.normal_(model.embedding.pos, std=0.5)
+        # At the usual 0.02, half of a short training goes by before attention can tell patches
+        # apart by their place.
+        if model.embedding.pos is not None:
+            torch.nn.init.normal_(model.embedding.pos, std=0.1)
     return model
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _round_to_half(model: HookedViT) -> None:

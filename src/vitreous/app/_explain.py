@@ -4,8 +4,10 @@ from pathlib import Path
 
 from vitreous._errors import UnsupportedModelError
 from vitreous.data import Images, sample
+from vitreous.hooks import Means
 from vitreous.models import HookedViT, load
 from vitreous.report import explain
+from vitreous.training import means
 
 
 def write_report(
@@ -24,7 +26,7 @@ def write_report(
         image or sample("digit"),
         target=None if target is None else _class(model, target),
         minus=minus if minus in ("none", "runner-up") else _class(model, minus),
-        reference=None if reference is None else _references(model, reference),
+        reference=None if reference is None else _means_over(model, reference),
     )
     page.save(file)
     return page.prediction
@@ -35,10 +37,12 @@ def _class(model: HookedViT, text: str) -> str | int:
     return int(text) if text.isdecimal() and not named else text
 
 
-def _references(model: HookedViT, folder: Path) -> Images:
+def _means_over(model: HookedViT, folder: Path) -> Means:
     if model.preprocessing is None:
         raise UnsupportedModelError(
             f"`--reference {folder}` needs a model that says how its images are prepared; "
             "got one without `preprocessing`. Leave the option out."
         )
-    return Images.from_folder(folder, model.preprocessing)
+    images = Images.from_folder(folder, model.preprocessing)
+    whose = f"the mean over the {len(images)} images in {folder}, position by position"
+    return means(model, images, "blocks.*.attn.hook_z", by="position", description=whose)

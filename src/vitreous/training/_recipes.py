@@ -110,7 +110,9 @@ def train(
         done = fit(model, images, plan, seed=seed, augment=augment, after_epoch=after_epoch)
     seconds = time.perf_counter() - started
     _round_to_half(model.cpu())
-    whose = f"mean of the {len(images)} training images of {recipe.name}"
+    whose = (
+        f"the mean over the {len(images)} training images of {recipe.name}, position by position"
+    )
     model.means = means(model, images, "*.hook_z", by="position", description=whose)
     model.card = {"seed": seed, "training_seconds": round(seconds, 1), **_card(model, recipe, done)}
     return model

@@ -60,6 +60,7 @@ class ActivationCache(Mapping[str, Tensor]):
         self._names = names
         self._derivation = derivation
         self.has_batch_dim = has_batch_dim
+        self.about: dict[str, Any] = {}
 
     def __getitem__(self, key: object) -> Tensor:
         """The value at a point, by name or shorthand: `cache["pattern", 3]`."""
@@ -136,18 +137,27 @@ class ActivationCache(Mapping[str, Tensor]):
         """
         tensors = dict(self.items()) | self._values
         tensors = {name: value.detach().contiguous().clone() for name, value in tensors.items()}
-        about = {"keys": json.dumps(self._keys), "has_batch_dim": json.dumps(self.has_batch_dim)}
-        save_whole(Path(path), tensors, about)
+        about = {"keys": self._keys, "has_batch_dim": self.has_batch_dim, **self.describe_run()}
+        save_whole(Path(path), tensors, {"cache": json.dumps(about)})
 
-    @classmethod
-    def load(cls, path: str | os.PathLike[str], names: HookNames | None = None) -> Self:
-        """Reads what `save` wrote. The result derives nothing: the file holds no model."""
-        with safetensors.safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
-            about: dict[str, str] = file.metadata() or {}
+    def describe_run(self) -> dict[str, Any]:
+        """What a saved file says of the run beside its values; plain JSON."""
+        return self.about
+
+    @staticmethod
+    def load(path: str | os.PathLike[str], names: HookNames | None = None) -> "ActivationCache":
+        """Reads what `save` wrote. The result derives nothing: the file holds no model.
+
+        `about` is what the file says of the run.
+        """
+        with safetensors.safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get("cache", "{}"))
             values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        keys = json.loads(about.get("keys", "null")) or list(values)
-        has_batch_dim = json.loads(about.get("has_batch_dim", "true"))
-        return cls(values, keys, names or HookNames(list(values)), None, has_batch_dim)
+        keys = about.pop("keys", list(values))
+        has_batch_dim = about.pop("has_batch_dim", True)
+        cache = ActivationCache(values, keys, names or HookNames(list(values)), None, has_batch_dim)
+        cache.about = about
+        return cache
 
     def _canonical(self, key: object) -> str:
         if isinstance(key, str) and key in self._values:

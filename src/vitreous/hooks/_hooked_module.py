@@ -43,8 +43,8 @@ class HookedModule(nn.Module):
             point.name = name
         self.hook_dict = found
         self.names = HookNames(
-            [name for name, point in found.items() if not point.on_demand],
-            [name for name, point in found.items() if point.on_demand],
+            list(found),
+            {name for name, point in found.items() if point.on_demand},
             canonical,
             component,
         )

@@ -31,11 +31,15 @@ class Intervention(ABC):
         """The forward hooks that carry it out on `model`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class _SiteIntervention(Intervention):
     """An intervention that puts new values at one site."""
 
     site: Site | str
+
+    def __repr__(self) -> str:
+        fields = (f"{name}={_brief(value)}" for name, value in vars(self).items() if name != "site")
+        return f"{type(self).__name__}({', '.join([str(self.site), *fields])})"
 
     def hooks(self, model: "HookedModule") -> list[tuple[str, HookFunction]]:
         resolved = model.resolve_site(_as_site(self.site))
@@ -50,7 +54,7 @@ class _SiteIntervention(Intervention):
         """New values for the site, from the whole tensor at its hook point."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ablate(_SiteIntervention):
     """Takes away what a site says about this image.
 
@@ -108,7 +112,7 @@ class Ablate(_SiteIntervention):
         return mean[list(self.labels)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ActivationPatch(_SiteIntervention):
     """Puts values of another run at a site.
 
@@ -125,7 +129,7 @@ class ActivationPatch(_SiteIntervention):
         return resolved.read(_expanded(values, tensor, resolved.name))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Steer(_SiteIntervention):
     """Adds `scale * direction` at a site.
 
@@ -149,7 +153,7 @@ class Steer(_SiteIntervention):
         return current + self.scale * self.direction.to(current)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Edit(_SiteIntervention):
     """Replaces the values at a site by `function(values, hook)`.
 
@@ -205,6 +209,15 @@ class Batched(Intervention):
             return tensor
 
         return edit
+
+
+def _brief(value: Any) -> str:
+    """A field as one reads it: whose mean, what shape, which function."""
+    if isinstance(value, Means):
+        return f"<{value.description}>"
+    if isinstance(value, Tensor):
+        return f"<tensor {list(value.shape)}>"
+    return getattr(value, "__qualname__", None) or repr(value)
 
 
 def _source_values(source: Any, name: str) -> Tensor:

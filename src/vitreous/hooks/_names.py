@@ -2,7 +2,7 @@
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from vitreous._errors import HookError, unknown
 
@@ -15,8 +15,9 @@ class HookNames:
     """The names of a model's hook points, in forward order.
 
     Args:
-        default: Points that run in every forward pass, or derive from what runs.
-        on_demand: Points that exist only when asked for.
+        names: All points, in forward order.
+        on_demand: Those of them that exist only when asked for. The others, `default`, run in
+            every forward pass, or derive from what runs.
         canonical: Turns a shorthand such as `("pattern", 3)` into a name; returns other strings
             unchanged.
         component: Turns `"L11H4"` into the name of its point and the fields of its site; None for
@@ -25,17 +26,17 @@ class HookNames:
 
     def __init__(
         self,
-        default: Sequence[str],
-        on_demand: Sequence[str] = (),
+        names: Sequence[str],
+        on_demand: Collection[str] = (),
         canonical: Callable[[object], str] = str,
         component: Callable[[str], tuple[str, dict[str, int]] | None] = lambda _: None,
     ) -> None:
-        self.default = tuple(default)
-        self.on_demand = tuple(on_demand)
+        self.default = tuple(name for name in names if name not in on_demand)
+        self.on_demand = tuple(name for name in names if name in on_demand)
         self.canonical = canonical
         self.component = component
-        self._known = frozenset((*self.default, *self.on_demand))
-        self._order = {name: place for place, name in enumerate((*self.default, *self.on_demand))}
+        self._known = frozenset(names)
+        self._order = {name: place for place, name in enumerate(names)}
 
     def __contains__(self, name: object) -> bool:
         return name in self._known

@@ -11,6 +11,7 @@ from vitreous._errors import HookError
 from vitreous.hooks import ActivationCache, Derivation, HookNames
 from vitreous.models._layout import TokenLayout
 from vitreous.models._names import get_act_name
+from vitreous.models._saving import weight_hash
 
 if TYPE_CHECKING:
     from vitreous.models._block import Block
@@ -48,6 +49,14 @@ class ViTActivationCache(ActivationCache):
     def layout(self) -> TokenLayout:
         """Where tokens are, at the size that was run."""
         return self._derivation.layout  # type: ignore[union-attr]
+
+    def describe_run(self) -> dict[str, Any]:
+        """The weights, edits and token count of the run, for `model.load_cache`."""
+        return {
+            "weights": weight_hash(self.model),
+            "edited": sorted(self.edited),
+            "n_tokens": self.layout.n_tokens,
+        }
 
     # ---- the stream itself
 

@@ -110,7 +110,7 @@ class Target:
             )
         return self.coefficients
 
-    def _heads(self, coefficients: Tensor, cache: "ViTActivationCache"):  # noqa: ANN202
+    def _heads(self, coefficients: Tensor, cache: "ViTActivationCache"):
         """For each head: pooling weights, direction behind the norm, and the constant it adds."""
         model = self.model
         poolings = model.pooling.token_weights(cache.layout, coefficients)

@@ -1,5 +1,7 @@
 """The glass vision transformer."""
 
+import importlib
+import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -7,8 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vitreous._errors import HookError
 from vitreous.data import ClassNames, Preprocessing
-from vitreous.hooks import HookedModule, HookPoint, Means, NamesFilter
+from vitreous.hooks import ActivationCache, HookedModule, HookPoint, Means, NamesFilter
 from vitreous.models._block import Block
 from vitreous.models._cache import ViTActivationCache
 from vitreous.models._check import CheckReport, check
@@ -19,7 +22,7 @@ from vitreous.models._layout import TokenLayout
 from vitreous.models._names import canonical_name, component_site
 from vitreous.models._norms import make_norm, normalize
 from vitreous.models._pooling import Head, Pooling
-from vitreous.models._saving import save_pretrained
+from vitreous.models._saving import save_pretrained, weight_hash
 from vitreous.models._span import block_range, last_watched, reached
 from vitreous.models._target import Target, make_target
 from vitreous.models._weights import WeightViews
@@ -72,6 +75,12 @@ class HookedViT(WeightViews, HookedModule):
         self.head = Head(cfg)
         self.hook_post_head_pre_normalize = HookPoint()
         self.setup_hooks(canonical_name(cfg.n_layers), component_site(cfg.n_layers))
+
+    @classmethod
+    def from_pretrained(cls, name: Any, **how: Any) -> "HookedViT":
+        """The same as `vitreous.load(name, **how)`."""
+        # `load` makes HookedViTs, so it lies above this module.
+        return importlib.import_module("vitreous.models").load(name, **how)
 
     # ---- the pass
 
@@ -252,6 +261,31 @@ class HookedViT(WeightViews, HookedModule):
         layout = self._layout_of_tokens(x.shape[1]) if restarted else self.layout_for(x)
         derivation = ViTDerivation(self, layout)
         return ViTActivationCache(values, keys, self.names, derivation, edited=edited, model=self)
+
+    def load_cache(self, path: str | os.PathLike[str]) -> ViTActivationCache:
+        """The cache that a run of this model saved with `cache.save(path)`.
+
+        Raises:
+            HookError: The run had other weights.
+        """
+        saved = ActivationCache.load(path, self.names)
+        weights = saved.about.get("weights")
+        if weights != weight_hash(self):
+            raise HookError(
+                f"`{os.fspath(path)}` must come from a run with these weights, "
+                f"{weight_hash(self)}; it says {weights}. Load the model that was run, or use "
+                "`ActivationCache.load` for the stored values alone."
+            )
+        n_tokens = saved.about["n_tokens"]
+        return ViTActivationCache(
+            dict(saved.items()),
+            list(saved),
+            self.names,
+            ViTDerivation(self, self._layout_of_tokens(n_tokens)),
+            saved.has_batch_dim,
+            edited=frozenset(saved.about["edited"]),
+            model=self,
+        )
 
     def axes(self, name: str) -> tuple[str, ...]:
         """What the dimensions of the tensor at a hook point count."""

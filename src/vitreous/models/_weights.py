@@ -163,7 +163,7 @@ class WeightViews(nn.Module):
             )
         return self.head.linear
 
-    def _mlp(self, block: "Block"):  # noqa: ANN202
+    def _mlp(self, block: "Block"):
         if block.mlp is None:
             raise ValueError("MLP weights need MLPs; got an attention-only model. See `model.cfg`.")
         return block.mlp

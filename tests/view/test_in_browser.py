@@ -318,5 +318,6 @@ def test_paper_is_white_whatever_the_theme(browser_page, tmp_path):
     dark = pixels(viewer)
     browser_page.evaluate("() => window.dispatchEvent(new Event('beforeprint'))")
     assert pixels(viewer) != dark
+    assert set(pixels(viewer, ".marks")[3::4]) == {255}  # one opaque layer, whatever prints it
     browser_page.evaluate("() => window.dispatchEvent(new Event('afterprint'))")
     assert pixels(viewer) == dark

@@ -163,12 +163,13 @@ def _shares(evidence: Evidence) -> Section:
 
 
 def _component_names(evidence: Evidence) -> list[str]:
-    kinds = evidence.layer_shares["kind"].to_numpy().tolist()
-    layers = evidence.layer_shares["layer"].to_numpy().tolist()
-    return [
-        _KINDS.get(kind, kind.replace("_", " ")) + (f" {layer}" if layer >= 0 else "")
-        for kind, layer in zip(kinds, layers, strict=True)
-    ]
+    kinds, layers = (evidence.layer_shares[word].to_numpy() for word in ("kind", "layer"))
+    return [_component_name(str(kind), int(at)) for kind, at in zip(kinds, layers, strict=True)]
+
+
+def _component_name(kind: str, layer: int) -> str:
+    name = _KINDS.get(kind, kind.replace("_", " "))
+    return name if layer < 0 else f"{name} {layer}"
 
 
 def _head_map(values: np.ndarray, caption: str, unit: str, ends: tuple[str, str]) -> HeatMap:

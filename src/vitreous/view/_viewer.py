@@ -3,7 +3,7 @@
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
@@ -16,10 +16,8 @@ from vitreous.view._packing import Array, as_numpy
 class Viewer(Protocol):
     """A picture on a page: the custom element that draws it, and what that element is given."""
 
-    @property
-    def tag(self) -> str:
-        """Name of the custom element; the ES module that defines it is `<tag without vt->.js`."""
-        ...
+    tag: ClassVar[str]
+    """Name of the custom element; the ES module that defines it is `<tag without vt->.js`."""
 
     def payload(self) -> Mapping[str, Any]:
         """JSON values in which arrays stand as `Packed` and images as `Picture`."""

@@ -2,6 +2,7 @@
 
 import { css, inkOn } from "vitreous/colors.js";
 import { make, step } from "vitreous/dom.js";
+import { onPaper } from "vitreous/theme.js";
 
 export class PatchPicture {
   // Calls `onPoint(token or null)` while the cursor or the keyboard moves, `onPick(token)` on a click.
@@ -74,8 +75,20 @@ export class PatchPicture {
     const { width, height } = this.element.getBoundingClientRect();
     if (!width) return;
     const ratio = window.devicePixelRatio || 1;
-    this.drawPaint(fit(this.paintLayer, width * ratio, height * ratio));
-    this.drawMarks(fit(this.markLayer, width * ratio, height * ratio), ratio);
+    const paint = fit(this.paintLayer, width * ratio, height * ratio);
+    const marks = fit(this.markLayer, width * ratio, height * ratio);
+    this.drawPaint(paint);
+    if (onPaper()) this.flatten(marks);
+    this.drawMarks(marks, ratio);
+  }
+
+  // Picture and paint in one opaque layer: not every printer's software stacks transparent ones.
+  flatten(context) {
+    const { width, height } = context.canvas;
+    context.drawImage(this.image, 0, 0, width, height);
+    context.globalAlpha = 0.8;
+    context.drawImage(this.paintLayer, 0, 0);
+    context.globalAlpha = 1;
   }
 
   drawPaint(context) {

@@ -4,6 +4,11 @@ const media = window.matchMedia("(prefers-color-scheme: dark)");
 const listeners = new Set();
 let printing = false;
 
+// Whether the page is on its way to paper, which is light and knows no blending.
+export function onPaper() {
+  return printing;
+}
+
 export function theme() {
   if (printing) return "light";
   const chosen = document.documentElement.dataset.theme;

@@ -1,0 +1,104 @@
+"""Pretrained weights through timm, without its minutes of retries where there is no network."""
+
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from vitreous._errors import WeightsError
+from vitreous._optional import needs
+
+_PATIENCE = 5.0
+
+
+def download(timm: ModuleType, name: str, about: dict[str, Any]) -> tuple[nn.Module, str]:
+    """The model with its pretrained weights, from timm's cache or its hub.
+
+    Args:
+        timm: The library.
+        name: As timm knows it.
+        about: The model's `pretrained_cfg`.
+
+    Returns:
+        The model, and where its weights come from.
+
+    Raises:
+        WeightsError: There are none, or they can't be had within seconds.
+    """
+    repository, url = about.get("hf_hub_id") or "", about.get("url") or ""
+    if not (repository or url):
+        raise WeightsError(
+            f"`{name}` must have pretrained weights; timm has none for it. "
+            f"{_file_instead(name)}, or convert a module of your own with `vt.from_module`."
+        )
+    hub = needs("huggingface_hub", extra="timm", feature='load("timm:...")')
+    offline = hub.constants.HF_HUB_OFFLINE or not _answers(
+        hub.constants.ENDPOINT if repository else url
+    )
+    if offline and not _is_cached(hub, repository, url):
+        raise WeightsError(
+            f"The weights of `{name}` must be downloaded once; their host can't be reached. "
+            f"{_file_instead(name)}, or connect to the network."
+        )
+    try:
+        with _hub_offline(hub, offline):
+            return timm.create_model(name, pretrained=True), repository or url
+    except Exception as error:  # of the hub, its HTTP library, torch, or the file system
+        reason = (str(error).splitlines() or [""])[0]
+        raise WeightsError(
+            f"The weights of `{name}` must be downloaded whole; got {type(error).__name__} "
+            f"({reason}). {_file_instead(name)}, or try again."
+        ) from error
+
+
+def _file_instead(name: str) -> str:
+    return f'Pass a file: `load("timm:{name}", weights="FILE.safetensors")`'
+
+
+def _answers(url: str) -> bool:
+    """Whether the host of `url` says anything at all within a few seconds."""
+    answers: list[bool] = []
+
+    def ask() -> None:
+        request = urllib.request.Request(url, method="HEAD")
+        try:
+            urllib.request.urlopen(request, timeout=_PATIENCE).close()
+            answers.append(True)
+        except urllib.error.HTTPError:
+            answers.append(True)  # a host that refuses is a host
+        except (OSError, ValueError):
+            answers.append(False)
+
+    # Name resolution knows no timeout; a thread can be left behind.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(_PATIENCE)
+    return answers == [True]
+
+
+def _is_cached(hub: ModuleType, repository: str, url: str) -> bool:
+    if not repository:
+        name = url.rpartition("/")[2]
+        return (Path(torch.hub.get_dir()) / "checkpoints" / name).is_file()
+    try:
+        hub.snapshot_download(repository, local_files_only=True)
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _hub_offline(hub: ModuleType, offline: bool) -> Iterator[None]:
+    before = hub.constants.HF_HUB_OFFLINE
+    hub.constants.HF_HUB_OFFLINE = offline
+    try:
+        yield
+    finally:
+        hub.constants.HF_HUB_OFFLINE = before

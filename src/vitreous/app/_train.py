@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from tqdm import tqdm
 
+from vitreous.models import HookedViT
 from vitreous.training import Progress, Recipe, find_recipe, train
 
 
@@ -18,18 +20,25 @@ def write_model(recipe_name: str, folder: Path, seed: int, epochs: int | None) -
     if epochs is not None:
         recipe = replace(recipe, plan=replace(recipe.plan, epochs=epochs))
     model = _train_visibly(recipe, seed)
+    _save_whole(model, folder)
+    return model.card["test_accuracy"]
+
+
+def _save_whole(model: HookedViT, folder: Path) -> None:
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         model.save_pretrained(beside, dtype=torch.float16)
         beside.chmod(0o755)
         os.replace(beside, folder)
+    except SafetensorError as error:  # safetensors' own way to say that the disk is full
+        shutil.rmtree(beside, ignore_errors=True)
+        raise OSError(f"`{folder}` must be writable; got '{error}'. Make room.") from error
     except BaseException:  # Ctrl-C too: no half of a model is left behind
         shutil.rmtree(beside, ignore_errors=True)
         raise
-    return model.card["test_accuracy"]
 
 
-def _train_visibly(recipe: Recipe, seed: int):
+def _train_visibly(recipe: Recipe, seed: int) -> HookedViT:
     with tqdm(total=recipe.plan.epochs, unit="epoch", desc=recipe.name, leave=False) as bar:
 
         def show(progress: Progress) -> None:

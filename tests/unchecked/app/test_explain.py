@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from vitreous.app import run
-from vitreous.data import sample
+from vitreous.data import DIGIT_PREPROCESSING, sample
 from vitreous.models import HookedViT, HookedViTConfig
 
 
@@ -89,15 +89,9 @@ def test_a_folder_of_weights_is_a_model(out, tmp_path):
     torch.manual_seed(0)
     config = HookedViTConfig(2, 16, 2, d_mlp=32, image_size=64, patch_size=16, n_classes=3,
                              n_channels=1)  # fmt: skip
-    model = HookedViT(config, preprocessing=_digit_preprocessing())
+    model = HookedViT(config, preprocessing=DIGIT_PREPROCESSING)
     model.save_pretrained(tmp_path / "tiny")
     assert run(["explain", "--model", str(tmp_path / "tiny"), "--out", str(out)]) == 0
-
-
-def _digit_preprocessing():
-    from vitreous.data import DIGIT_PREPROCESSING
-
-    return DIGIT_PREPROCESSING
 
 
 # -- Bad input ------------------------------------------------------------------------------------
@@ -143,7 +137,8 @@ def test_an_unknown_class(out, capsys):
 
 @pytest.mark.parametrize("option", ["--target", "--minus"])
 def test_a_class_index_beyond_the_head(out, capsys, option):
-    assert "10" in refused(["explain", option, "10", "--out", str(out)], capsys)
+    line = refused(["explain", option, "10", "--out", str(out)], capsys)
+    assert "A class must lie in 0..9; got 10." in line
 
 
 def test_weights_of_another_shape_name_the_tensor(out, tmp_path, capsys):
@@ -162,9 +157,9 @@ def test_a_missing_folder_of_references(out, capsys):
     )
 
 
-def test_a_timm_model_that_we_cannot_represent_names_it(out, capsys):
+def test_a_timm_model_that_we_cannot_represent_names_its_kind(out, capsys):
     line = refused(["explain", "--model", "timm:resnet18", "--out", str(out)], capsys)
-    assert "resnet18" in line or "ResNet" in line
+    assert "got a `ResNet`" in line
 
 
 def test_a_timm_model_without_network_names_the_way_out(out, capsys, monkeypatch):
@@ -173,7 +168,9 @@ def test_a_timm_model_without_network_names_the_way_out(out, capsys, monkeypatch
 
     monkeypatch.setattr(socket, "getaddrinfo", no_network)
     model = "timm:vit_tiny_patch16_224"
-    assert "weights" in refused(["explain", "--model", model, "--out", str(out)], capsys)
+    line = refused(["explain", "--model", model, "--out", str(out)], capsys)
+    assert "must be downloaded once" in line
+    assert "weights=" in line
 
 
 def test_a_disk_that_fills_up_while_the_report_is_written(out, capsys, monkeypatch):

@@ -5,6 +5,7 @@ import signal
 from dataclasses import replace
 
 import pytest
+from safetensors import SafetensorError
 
 import vitreous.training._recipes as recipes
 from vitreous.app import run
@@ -56,4 +57,14 @@ def test_an_unknown_recipe_gets_the_nearest(tmp_path, capsys):
 def test_ctrl_c_while_the_model_is_written_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", lambda *_: os.kill(os.getpid(), signal.SIGINT))
     assert run(["train", "small", "--epochs", "1", "--out", str(tmp_path / "model")]) == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_while_the_model_is_written(tmp_path, monkeypatch, capsys):
+    def full(*_, **__):
+        raise SafetensorError("No space left on device (os error 28)")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    assert run(["train", "small", "--epochs", "1", "--out", str(tmp_path / "model")]) == 2
+    assert "must be writable; got 'No space left on device" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

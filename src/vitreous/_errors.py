@@ -16,7 +16,7 @@ class UnknownNameError(KeyError):
 
 
 class HookError(RuntimeError):
-    """A hook that can't do what it was asked for: it never fired, or it would contradict another."""
+    """A hook that can't do what it was asked for: it never fired, or contradicts another."""
 
 
 class UnsupportedModelError(ValueError):
@@ -38,7 +38,8 @@ class MissingDependencyError(ImportError):
 def nearest(name: str, candidates: Iterable[str], count: int = 3) -> list[str]:
     """The `count` candidates that look most like `name`, best first; empty when none does.
 
-    A candidate is judged by its best part as well: `hook_patern` is near `blocks.0.attn.hook_pattern`.
+    A candidate is judged by its last part as well: `hook_patern` is near
+    `blocks.0.attn.hook_pattern`.
     """
     wanted = name.lower()
 
@@ -51,9 +52,7 @@ def nearest(name: str, candidates: Iterable[str], count: int = 3) -> list[str]:
     return [candidate for score, _, candidate in ranked[:count] if score >= 0.5]
 
 
-def unknown(
-    kind: str, name: object, candidates: Iterable[str], hint: str = ""
-) -> UnknownNameError:
+def unknown(kind: str, name: object, candidates: Iterable[str], hint: str = "") -> UnknownNameError:
     """Builds the error for a name that nothing has, with the nearest names that something has."""
     message = f"No {kind} is named {name!r}."
     close = nearest(str(name), candidates)

@@ -67,6 +67,8 @@ def direct_logit_shares(
     with torch.no_grad():
         if cache is None:
             cache = model.run_with_cache(images)[1]
+        if by == "head":
+            cache.require_unedited("hook_attn_out")
         components = list(_components(model, target, by, cache))
         value = target(cache["hook_post_head_pre_normalize"])
     return _labeled(components, value, target, by)
@@ -111,35 +113,37 @@ def _components(
     model: HookedViT, target: Target, by: By, cache: ViTActivationCache
 ) -> Iterator[_Component]:
     readout = target.readout(cache)
-    rows, names = cache.decompose_resid(incl_bias=True, positions="readout", return_labels=True)
-    shares = cache.logit_attrs(rows, target, positions="readout").sum(-1)
-    by_name = dict(zip(names, shares, strict=True))
-    bias = by_name.pop("bias") + readout.constant
-    for name, share in by_name.items():
-        layer, _, kind = name.partition("_")
+    weights = readout.weights[:, cache.layout.select("readout")]
+    rows = cache.layer_rows(positions="readout")
+    shares = {label: (row * weights).sum((1, 2)) for label, row in rows.items()}
+    bias = shares.pop("bias") + readout.constant
+    for label, share in shares.items():
+        layer, _, kind = label.partition("_")
         if not layer.isdigit():
-            yield _Component(name, name, -1, -1, share)
+            yield _Component(label, label, -1, -1, share)
         elif kind == "mlp_out" or by == "layer":
             yield _Component(f"L{layer}{kind[0].upper()}", kind[:-4], int(layer), -1, share)
         else:
-            heads = _shares_of_heads(model, int(layer), cache, readout.weights)
-            for head, each in enumerate(heads.T):
-                yield _Component(f"L{layer}H{head}", "head", int(layer), head, each)
-            # What attention adds beside its heads is its output bias.
-            bias = bias + share - heads.sum(1)
+            yield from _heads(model, int(layer), cache, weights)
+            bias = bias + (weights @ model.blocks[int(layer)].attn.b_O).sum(1)
     yield _Component("bias", "bias", -1, -1, bias)
 
 
-def _shares_of_heads(
-    model: HookedViT, layer: int, cache: ViTActivationCache, weights: Tensor
-) -> Float[Tensor, "batch heads"]:
+def _heads(
+    model: HookedViT,
+    layer: int,
+    cache: ViTActivationCache,
+    weights: Float[Tensor, "batch positions d_model"],
+) -> Iterator[_Component]:
     """At the tokens that are read; from `hook_result` where a hook replaced that."""
     read = cache.layout.select("readout")
-    name = f"blocks.{layer}.attn.hook_result"
-    if name in cache.edited:
-        return (cache[name][:, read] * weights[:, read, None]).sum((1, 3))
-    z = cache["z", layer][:, read]
-    return head_shares(z, model.blocks[layer].attn.W_O, weights[:, read])
+    if f"blocks.{layer}.attn.hook_result" in cache.edited:
+        shares = (cache["result", layer][:, read] * weights[:, :, None]).sum((1, 3))
+    else:
+        z = cache["z", layer][:, read]
+        shares = head_shares(z, model.blocks[layer].attn.W_O, weights)
+    for head, share in enumerate(shares.T):
+        yield _Component(f"L{layer}H{head}", "head", layer, head, share)
 
 
 def _labeled(

@@ -183,7 +183,7 @@ class _BackwardHooks:
 
 def _private_copy(value: Tensor) -> Tensor:
     if value.is_inference():
-        # A copy made outside of inference mode has a version counter, which tells of in-place edits.
+        # A copy made outside of inference mode counts its versions, which tells of in-place edits.
         with torch.inference_mode(False):
             return value.clone()
     return value.clone()

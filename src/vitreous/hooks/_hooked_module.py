@@ -281,9 +281,10 @@ class HookedModule(nn.Module):
         return [*selected, *gradients]
 
     def _install(self, installed: list[Hook], fwd_hooks: HookList, bwd_hooks: HookList) -> None:
-        for direction, pairs in (("fwd", fwd_hooks), ("bwd", bwd_hooks)):
-            for name, function in pairs:
-                installed += self.add_hook(name, function, direction)
+        for name, function in fwd_hooks:
+            installed += self.add_hook(name, function, "fwd")
+        for name, function in bwd_hooks:
+            installed += self.add_hook(name, function, "bwd")
 
     def _require_reached(
         self, fwd_hooks: HookList, bwd_hooks: HookList, forward: dict[str, Any]
@@ -302,7 +303,7 @@ def _require_all_named(wanted: NamesFilter, names: HookNames, reached: Sequence[
     """A name spelled out in a filter is a request; a glob may reach past the part that runs."""
     if wanted is None or callable(wanted):
         return
-    items = [wanted] if isinstance(wanted, str | tuple) else list(wanted)
+    items: list[Any] = [wanted] if isinstance(wanted, str | tuple) else list(wanted)
     for item in items:
         if not set(names.select([item])) & set(reached):
             raise HookError(

@@ -24,13 +24,13 @@ class Attention(nn.Module):
 
     def __init__(self, config: HookedViTConfig) -> None:
         super().__init__()
-        parts, width = config.attention, config.n_heads * config.d_head  # type: ignore[operator]
-        self.n_heads, self.d_head = config.n_heads, config.d_head
-        self.attn_scale = self.d_head**-0.5  # type: ignore[operator]
+        parts, width = config.attention, config.n_heads * config.head_width
+        self.n_heads, self.d_head = config.n_heads, config.head_width
+        self.attn_scale = self.d_head**-0.5
         self.qkv = nn.Linear(config.d_model, 3 * width, bias=parts.qkv_bias)
         self.hook_q, self.hook_k, self.hook_v = HookPoint(), HookPoint(), HookPoint()
-        self.q_norm = make_norm(self.d_head, parts.qk_norm)  # type: ignore[arg-type]
-        self.k_norm = make_norm(self.d_head, parts.qk_norm)  # type: ignore[arg-type]
+        self.q_norm = make_norm(self.d_head, parts.qk_norm)
+        self.k_norm = make_norm(self.d_head, parts.qk_norm)
         self.hook_attn_scores, self.hook_pattern = HookPoint(), HookPoint()
         self.hook_z = HookPoint()
         self.hook_result = HookPoint(on_demand=True)
@@ -143,7 +143,7 @@ class Attention(nn.Module):
     def weight(self, letter: str) -> Float[Tensor, "heads d_model d_head"]:
         """A live view of the fused weight: what is written to it changes the model."""
         rows = self.qkv.weight[self._rows(letter)]
-        return rows.view(self.n_heads, self.d_head, -1).transpose(1, 2)  # type: ignore[arg-type]
+        return rows.view(self.n_heads, self.d_head, -1).transpose(1, 2)
 
     def bias(self, letter: str) -> Float[Tensor, "heads d_head"]:
         """A live view of the fused bias; zeros where the model has none."""

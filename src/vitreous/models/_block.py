@@ -82,7 +82,7 @@ class Block(nn.Module):
         shared = self.spread(resid)
         attn_in = self.hook_attn_in(shared)
         visited = {letter: point(attn_in) for letter, point in points.items()}
-        # A hook point that changed nothing, and connects no gradient, hands on the very same tensor.
+        # A point that changed nothing, and connects no gradient, hands on the very same tensor.
         return {letter: x for letter, x in visited.items() if x is not shared}
 
     def _ln1_is_edited(self) -> bool:

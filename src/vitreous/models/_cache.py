@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Stack = Float[Tensor, "components *batch tokens d_model"]
 Labeled = Stack | tuple[Stack, list[str]]
 
+# Points where a hook may put something into the stream that no component wrote.
+_STREAM = ("hook_resid_", "hook_full_embed", "hook_ln_pre")
+
 
 class ViTActivationCache(ActivationCache):
     """The activations of one run of a `HookedViT`, with the methods that take its stream apart.
@@ -121,12 +124,10 @@ class ViTActivationCache(ActivationCache):
             return_labels: Whether to return `embed`, `pos_embed`, `0_attn_out`, `0_mlp_out`, ...
         """
         if not incl_remainder:
-            self._require_unedited("hook_resid_", "hook_full_embed", "hook_ln_pre")
+            self.require_unedited(*_STREAM)
         rows = self._embed_rows(positions) if incl_embeds else {}
-        for name, point in self._layer_outputs(layer, mode, mlp_input):
-            rows[name] = self._at(point, positions)
-        if incl_bias:
-            rows["bias"] = self._bias_row(rows, positions, 0, incl_mlp=False, biases=False)
+        rows |= self._layer_outputs(layer, mode, mlp_input, positions)
+        rows |= {"bias": self._bias_row(positions)} if incl_bias else {}
         return self._finished(
             rows, layer, mlp_input, apply_ln, positions, incl_remainder, return_labels
         )
@@ -145,12 +146,7 @@ class ViTActivationCache(ActivationCache):
         `incl_remainder` adds the rest of the stream: embedding, MLPs and biases. The other
         arguments are those of `decompose_resid`.
         """
-        rows = {
-            f"L{i}H{head}": results[:, :, head]
-            for i in range(self._end(layer))
-            for results in [self._head_results(i, positions)]
-            for head in range(self.model.cfg.n_heads)
-        }
+        rows = self._rows_of_heads(self._end(layer), positions)
         return self._finished(
             rows, layer, False, apply_ln, positions, incl_remainder, return_labels
         )
@@ -212,25 +208,43 @@ class ViTActivationCache(ActivationCache):
         `bias` holds all output biases of attention (and of MLPs, when neurons are listed), and
         that of a norm in front of the first block. Arguments as in `decompose_resid`.
         """
-        self._require_unedited("hook_resid_", "hook_full_embed", "hook_ln_pre", "hook_attn_out")
+        rows = self.head_rows(
+            layer, mlp_input=mlp_input, expand_neurons=expand_neurons, positions=positions
+        )
+        return self._finished(rows, layer, mlp_input, apply_ln, positions, False, return_labels)
+
+    # ---- the same as rows by label
+
+    def layer_rows(
+        self, layer: int | None = None, *, positions: Any = "all"
+    ) -> dict[str, Float[Tensor, "batch positions d_model"]]:
+        """The rows of `decompose_resid` and its bias, by label, always with the image dimension."""
+        self.require_unedited(*_STREAM)
+        outputs = self._layer_outputs(layer, "all", False, positions)
+        return self._embed_rows(positions) | outputs | {"bias": self._bias_row(positions)}
+
+    def head_rows(
+        self,
+        layer: int | None = None,
+        *,
+        mlp_input: bool = False,
+        expand_neurons: bool = False,
+        positions: Any = "all",
+    ) -> dict[str, Float[Tensor, "batch positions d_model"]]:
+        """The rows of `get_full_resid_decomposition`, by label, always with the image dimension."""
+        self.require_unedited(*_STREAM, "hook_attn_out")
         end = self._end(layer)
         n_attn = end + 1 if mlp_input else end
-        rows = {
-            f"L{i}H{head}": results[:, :, head]
-            for i in range(n_attn)
-            for results in [self._head_results(i, positions)]
-            for head in range(self.model.cfg.n_heads)
-        }
-        if not self.model.cfg.attn_only:
-            if expand_neurons:
-                self._require_unedited("hook_mlp_out")
-                rows |= self._neuron_rows(range(end), None, positions)
-            else:
-                outs = {f"{i}_mlp_out": f"blocks.{i}.hook_mlp_out" for i in range(end)}
-                rows |= {label: self._at(name, positions) for label, name in outs.items()}
+        rows = self._rows_of_heads(n_attn, positions)
+        if not self._attn_only() and expand_neurons:
+            self.require_unedited("hook_mlp_out")
+            rows |= self._neuron_rows(range(end), None, positions)
+        elif not self._attn_only():
+            outs = {f"{i}_mlp_out": f"blocks.{i}.hook_mlp_out" for i in range(end)}
+            rows |= {label: self._at(name, positions) for label, name in outs.items()}
         rows |= self._embed_rows(positions)
-        rows["bias"] = self._bias_row(rows, positions, n_attn, incl_mlp=expand_neurons, n_mlp=end)
-        return self._finished(rows, layer, mlp_input, apply_ln, positions, False, return_labels)
+        rows["bias"] = self._bias_row(positions, n_attn, end if expand_neurons else 0)
+        return rows
 
     def stack_activation(
         self, activation_name: str, layer: int | None = None, sublayer_type: str | None = None
@@ -306,21 +320,21 @@ class ViTActivationCache(ActivationCache):
         norm = self.model.ln_pre
         if norm is None:
             return rows
-        self._require_unedited("ln_pre.hook_normalized")
+        self.require_unedited("ln_pre.hook_normalized")
         scale = self._at("ln_pre.hook_scale", positions)
         return {label: norm.linear(row, scale) for label, row in rows.items()}
 
     def _layer_outputs(
-        self, layer: int | None, mode: str, mlp_input: bool
-    ) -> list[tuple[str, str]]:
+        self, layer: int | None, mode: str, mlp_input: bool, positions: Any
+    ) -> dict[str, Tensor]:
         if mode not in ("all", "attn", "mlp"):
             raise ValueError(f"`mode` must be 'all', 'attn' or 'mlp'; got {mode!r}. Pass one.")
         end = self._end(layer)
         kinds = ["attn"] * (mode != "mlp") + ["mlp"] * (mode != "attn" and not self._attn_only())
-        found = [(f"{i}_{k}_out", f"blocks.{i}.hook_{k}_out") for i in range(end) for k in kinds]
+        places = [(i, kind) for i in range(end) for kind in kinds]
         if mlp_input and mode != "mlp":
-            found.append((f"{end}_attn_out", f"blocks.{end}.hook_attn_out"))
-        return found
+            places.append((end, "attn"))
+        return {f"{i}_{k}_out": self._at(f"blocks.{i}.hook_{k}_out", positions) for i, k in places}
 
     def _head_results(
         self, layer: int, positions: Any
@@ -329,6 +343,16 @@ class ViTActivationCache(ActivationCache):
         if name in self._values:
             return self._at(name, positions)
         return self._block(layer).attn.results(self._at(f"blocks.{layer}.attn.hook_z", positions))
+
+    def _rows_of_heads(
+        self, n_layers: int, positions: Any
+    ) -> dict[str, Float[Tensor, "batch positions d_model"]]:
+        return {
+            f"L{layer}H{head}": results[:, :, head]
+            for layer in range(n_layers)
+            for results in [self._head_results(layer, positions)]
+            for head in range(self.model.cfg.n_heads)
+        }
 
     def _neuron_results(
         self, layer: int, neurons: Any, positions: Any, onto: Tensor | None = None
@@ -356,26 +380,18 @@ class ViTActivationCache(ActivationCache):
         return rows
 
     def _bias_row(
-        self,
-        rows: dict[str, Tensor],
-        positions: Any,
-        n_attn: int,
-        *,
-        incl_mlp: bool,
-        n_mlp: int = 0,
-        biases: bool = True,
-    ) -> Float[Tensor, "batch tokens d_model"]:
-        weight = self.model.embedding.patch.weight
-        bias = weight.new_zeros(self.model.cfg.d_model)
+        self, positions: Any, n_attn: int = 0, n_mlp: int = 0
+    ) -> Float[Tensor, "batch positions d_model"]:
+        """The bias of a norm in front, and the output biases of that many attentions and MLPs."""
+        bias = self.model.embedding.patch.weight.new_zeros(self.model.cfg.d_model)
         if self.model.ln_pre is not None and self.model.ln_pre.b is not None:
             bias = bias + self.model.ln_pre.b
-        if biases:
-            bias = bias + sum(self._block(i).attn.b_O for i in range(n_attn))
-        if incl_mlp and not self._attn_only():
-            bias = bias + sum(mlp.b_out for i in range(n_mlp) if (mlp := self._block(i).mlp))
-        n_tokens = len(self.layout.select(positions))
-        n_images = len(next(iter(rows.values()))) if rows else self._n_images()
-        return bias.detach().expand(n_images, n_tokens, -1)
+        for i in range(n_attn):
+            bias = bias + self._block(i).attn.b_O
+        for i in range(n_mlp):
+            mlp = self._block(i).mlp
+            bias = bias if mlp is None else bias + mlp.b_out
+        return bias.detach().expand(self._n_images(), len(self.layout.select(positions)), -1)
 
     def _finished(
         self,
@@ -450,7 +466,8 @@ class ViTActivationCache(ActivationCache):
     def _n_images(self) -> int:
         return len(next(iter(self._values.values()))) if self.has_batch_dim else 1
 
-    def _require_unedited(self, *parts: str) -> None:
+    def require_unedited(self, *parts: str) -> None:
+        """Raises when a hook of the run edited a point whose name holds one of `parts`."""
         edited = sorted(name for name in self.edited if any(part in name for part in parts))
         if edited:
             raise HookError(

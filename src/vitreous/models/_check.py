@@ -65,7 +65,7 @@ def check(
     model.reset_hooks(including_permanent=True)
     if images is None:
         generator = torch.Generator().manual_seed(0)
-        shape = (2, model.cfg.n_channels, *model.cfg.image_size)  # type: ignore[misc]
+        shape = (2, model.cfg.n_channels, *model.cfg.image_shape)
         images = torch.randn(shape, generator=generator)
     images = images.to(model.embedding.patch.weight)
     logits, cache = model.run_with_cache(images)
@@ -81,9 +81,9 @@ def _rows(
     yield "every block adds what its parts write", _block_error(model, materialised), _EXACT
     yield "a cached pass is the plain pass", gap(logits, model(images)), _EXACT
     yield "derived values are the computed ones", _derived_error(cache, materialised), _MEETING
-    decomposed = cache.decompose_resid(incl_bias=True).sum(0)
+    decomposed = _total(cache.layer_rows())
     yield "layers add up to the stream", gap(decomposed, last), _MEETING
-    heads = cache.get_full_resid_decomposition(expand_neurons=False).sum(0)
+    heads = _total(cache.head_rows())
     yield "heads, MLPs and biases add up to it", gap(heads, last), _MEETING
     if model.cfg.pooling.kind != "none":
         yield "shares of a class add up to its logit", _target_error(model, logits, cache), _MEETING
@@ -116,13 +116,17 @@ def _derived_error(cache: "ViTActivationCache", materialised: "ViTActivationCach
 
 
 def _target_error(model: "HookedViT", logits: Tensor, cache: "ViTActivationCache") -> float:
-    rows = cache.decompose_resid(incl_bias=True)
+    rows = torch.stack(list(cache.layer_rows().values()))
     errors = []
     for label in {0, logits.shape[-1] - 1}:
         target = model.target(torch.eye(logits.shape[-1])[label])
         shares = cache.logit_attrs(rows, target).sum((0, -1)) + target.readout(cache).constant
         errors.append(gap(shares, logits[:, label]))
     return max(errors)
+
+
+def _total(rows: dict[str, Tensor]) -> Tensor:
+    return torch.stack(list(rows.values())).sum(0)
 
 
 def _noop_logits(model: "HookedViT", images: Tensor) -> Tensor:

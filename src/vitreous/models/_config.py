@@ -124,9 +124,8 @@ class HookedViTConfig:
     pooling: PoolingConfig = field(default_factory=PoolingConfig)
 
     def __post_init__(self) -> None:
-        for name in ("image_size", "patch_size"):
-            size = getattr(self, name)
-            object.__setattr__(self, name, (size, size) if isinstance(size, int) else tuple(size))
+        object.__setattr__(self, "image_size", _pair(self.image_size))
+        object.__setattr__(self, "patch_size", _pair(self.patch_size))
         if self.d_head is None:
             _require(
                 self.d_model % self.n_heads == 0,
@@ -143,9 +142,24 @@ class HookedViTConfig:
         return self.d_mlp is None
 
     @property
+    def image_shape(self) -> tuple[int, int]:
+        """`image_size`, always as pixel rows and columns."""
+        return _pair(self.image_size)
+
+    @property
+    def patch_shape(self) -> tuple[int, int]:
+        """`patch_size`, always as pixel rows and columns."""
+        return _pair(self.patch_size)
+
+    @property
+    def head_width(self) -> int:
+        """`d_head`, whether it was given or follows from the other sizes."""
+        return self.d_model // self.n_heads if self.d_head is None else self.d_head
+
+    @property
     def grid(self) -> tuple[int, int]:
         """Patch rows and columns at the configured image size."""
-        (rows, columns), (height, width) = self.image_size, self.patch_size  # type: ignore[misc]
+        (rows, columns), (height, width) = self.image_shape, self.patch_shape
         return rows // height, columns // width
 
     def replace(self, **changes: Any) -> Self:
@@ -177,7 +191,7 @@ class HookedViTConfig:
         return cls(**values)
 
     def _check(self) -> None:
-        (rows, columns), (height, width) = self.image_size, self.patch_size  # type: ignore[misc]
+        (rows, columns), (height, width) = self.image_shape, self.patch_shape
         _require(
             rows % height == 0 and columns % width == 0,
             "`image_size` must be a multiple of `patch_size`",
@@ -214,6 +228,10 @@ class HookedViTConfig:
             (self.n_layers, self.d_model, self.n_heads),
             "Pass positive sizes",
         )
+
+
+def _pair(size: tuple[int, int] | int) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 def _part(part: Any, plain: dict[str, Any]) -> Any:

@@ -13,13 +13,13 @@ class Embedding(nn.Module):
     def __init__(self, config: HookedViTConfig) -> None:
         super().__init__()
         self.config = config
-        d_model, kernel = config.d_model, config.patch_size
+        d_model, kernel = config.d_model, config.patch_shape
         self.patch = nn.Conv2d(
             config.n_channels,
             d_model,
             kernel,
             stride=kernel,
-            bias=config.patch_bias,  # type: ignore[arg-type]
+            bias=config.patch_bias,
         )
         self.cls_token = _tokens(int(config.cls_token), d_model)
         self.distillation_token = _tokens(int(config.distillation_token), d_model)
@@ -48,7 +48,7 @@ class Embedding(nn.Module):
         return torch.cat([*prefix, patches], dim=1) if prefix else patches
 
     def positions(self, grid: tuple[int, int]) -> Float[Tensor, "tokens d_model"] | None:
-        """What is added to each token; zero for tokens without a position, None for no positions."""
+        """What is added to each token: zero where it has no position, None where none has."""
         position = self.config.position
         if position is None:
             return None

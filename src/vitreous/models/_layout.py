@@ -64,7 +64,7 @@ class TokenLayout:
         return prefix + registers + patches
 
     def index(self, row: int, column: int, frame: int = 0) -> int:
-        """The token of the patch at a row and column (and frame); negative ones count from the end."""
+        """The token of the patch at a row and column (and frame); negatives count from the end."""
         place = []
         for word, got, size in zip(
             ("frame", "row", "column"), (frame, row, column), self.grid, strict=True

@@ -12,7 +12,7 @@ from vitreous.models._config import HookedViTConfig
 
 
 class MLP(nn.Module):
-    """Two linear maps around a nonlinearity; `hook_pre` and `hook_post` are `[batch tokens d_mlp]`."""
+    """Two linear maps around a nonlinearity; `hook_pre|post` are `[batch tokens d_mlp]`."""
 
     def __init__(self, config: HookedViTConfig) -> None:
         super().__init__()

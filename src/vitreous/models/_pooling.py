@@ -21,7 +21,7 @@ class Head(nn.Module):
         self.distillation = _linear(config) if config.distillation_token else None
 
     def forward(self, pooled: list[Tensor]) -> Tensor:
-        """Logits, averaged over the heads; the pooled features themselves where there is no head."""
+        """Logits, averaged over the heads; the pooled features where there is no head."""
         heads = [self.linear, self.distillation]
         outputs = [x if head is None else head(x) for x, head in zip(pooled, heads, strict=False)]
         return outputs[0] if len(outputs) == 1 else (outputs[0] + outputs[1]) / 2

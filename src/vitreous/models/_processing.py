@@ -65,7 +65,8 @@ def center_writing_weights(model: HookedViT) -> HookedViT:
         if norm is None or norm.kind != "layer":
             raise ValueError(
                 f"`center_writing_weights` needs a LayerNorm in front of every reader; the {where} "
-                f"{'have none' if norm is None else 'use an RMSNorm'}. Leave the weights as they are."
+                f"{'have none' if norm is None else 'use an RMSNorm'}. "
+                "Leave the weights as they are."
             )
     centered = fold_layer_scale(model) if model.cfg.layer_scale else _like(model, model.cfg)
     for block in centered.blocks:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def as_numbers(values: Tensor) -> np.ndarray:
-    """A tensor as a numpy array on the CPU; half precision, which numpy and xarray lack, as float32."""
+    """A tensor as a numpy array on the CPU; half precision, which numpy lacks, as float32."""
     return values.detach().cpu().to(torch.promote_types(values.dtype, torch.float32)).numpy()
 
 

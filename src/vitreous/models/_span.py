@@ -9,7 +9,7 @@ _BLOCK = re.compile(r"blocks\.(\d+)\.")
 
 
 def block_range(n_layers: int, start: int | None, stop: int | None) -> tuple[int, int]:
-    """The first block to run and the first not to run any more; negative ones count from the end."""
+    """The first block to run and the first not to run; negative ones count from the end."""
     first = _from_front("start_at_layer", 0 if start is None else start, n_layers)
     last = _from_front("stop_at_layer", n_layers if stop is None else stop, n_layers)
     if first > last:

@@ -164,12 +164,12 @@ def make_target(model: "HookedViT", what: Any, minus: Any, name: str | None) -> 
     """Builds a target from class names, indices, groups, lists, vectors or a function."""
     if isinstance(what, Target) and minus is None:
         return what
-    if callable(what) and not isinstance(what, Tensor):
+    if callable(what) and not isinstance(what, Tensor | Target):
         if minus is not None:
             raise ValueError(
                 "`minus` must be None for a function; got both. Subtract inside the function."
             )
-        return Target(name or getattr(what, "__name__", "metric"), model, function=what)
+        return Target(name or getattr(what, "__name__", "metric"), model, function=what)  # pyright: ignore[reportArgumentType]
     plus, title = _coefficients_of(model, what)
     if minus is not None:
         less, other = _coefficients_of(model, minus)

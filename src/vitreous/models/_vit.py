@@ -104,7 +104,8 @@ class HookedViT(WeightViews, HookedModule):
                 returned, whatever `return_type` says. Negative ones count from the end.
 
         Returns:
-            Logits `[batch labels]` (`[batch tokens labels]` without pooling), or what was asked for.
+            Logits `[batch labels]` (`[batch tokens labels]` without pooling), or what was asked
+            for.
         """
         first, last = block_range(self.cfg.n_layers, start_at_layer, stop_at_layer)
         stops_early = (
@@ -176,15 +177,15 @@ class HookedViT(WeightViews, HookedModule):
     def layout_for(self, images: Float[Tensor, "..."]) -> TokenLayout:
         """Where tokens are in a pass on these images."""
         cfg = self.cfg
-        rows, columns = cfg.image_size  # type: ignore[misc]
+        rows, columns = cfg.image_shape
         if images.ndim != 4 or images.shape[1] != cfg.n_channels:
             raise ValueError(
                 f"`images` must be [images, {cfg.n_channels} channels, rows, columns]; got shape "
                 f"{list(images.shape)}. Use `model.preprocess(image)`."
             )
-        if tuple(images.shape[2:]) == cfg.image_size:
+        if tuple(images.shape[2:]) == cfg.image_shape:
             return self.layout
-        height, width = cfg.patch_size  # type: ignore[misc]
+        height, width = cfg.patch_shape
         fits = images.shape[2] % height == 0 and images.shape[3] % width == 0
         if self.embedding.pos is not None or not fits or 0 in images.shape[2:]:
             raise ValueError(
@@ -198,7 +199,7 @@ class HookedViT(WeightViews, HookedModule):
         readout = {"cls": "cls", "mean": "patches", "none": "all"}[cfg.pooling.kind]
         return TokenLayout(
             int(cfg.cls_token), int(cfg.distillation_token), cfg.n_registers,
-            (1, *grid), cfg.patch_size, readout,  # type: ignore[arg-type]
+            (1, *grid), cfg.patch_shape, readout,
         )  # fmt: skip
 
     def _layout_of_tokens(self, n_tokens: int) -> TokenLayout:
@@ -323,7 +324,7 @@ class HookedViT(WeightViews, HookedModule):
         return check(self, images)
 
     def save_pretrained(self, folder: Any, dtype: torch.dtype | None = None) -> None:
-        """Writes `config.json`, `model.safetensors` and, where there are means, `means.safetensors`."""
+        """Writes `config.json`, `model.safetensors` and, if there are means, `means.safetensors`."""
         save_pretrained(self, folder, dtype)
 
 

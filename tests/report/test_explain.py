@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from tests.view.reading import UNREADY, number, open_page
-from vitreous.data import ClassNames, Preprocessing
-from vitreous.models import HookedViT, HookedViTConfig, PoolingConfig
+from vitreous.data import ClassNames, Preprocessing, sample
+from vitreous.models import HookedViT, HookedViTConfig, PoolingConfig, load
 from vitreous.report import explain
 
 CONFIG = HookedViTConfig(
@@ -199,3 +199,15 @@ def test_a_class_is_not_compared_with_itself(model):
 def test_a_model_that_does_not_classify_is_refused(config, lack):
     with pytest.raises(ValueError, match=f"a model that classifies images; got one without {lack}"):
         explain(HookedViT(config), torch.zeros(1, 3, 24, 32))
+
+
+def test_the_report_of_the_shipped_model_is_small_and_right(browser_page, tmp_path):
+    explanation = explain(load("digits"), sample("digit"))
+    path = explanation.save(tmp_path / "report.html")
+    assert path.stat().st_size < 5e6
+    assert explanation.prediction.startswith("7️⃣ seven (")
+    browser_page.goto(path.as_uri())
+    browser_page.wait_for_selector(UNREADY, state="detached")
+    assert "seven" in browser_page.locator("h1").inner_text()
+    note = browser_page.locator("section").last.locator(".note").inner_text()
+    assert "training images" in note

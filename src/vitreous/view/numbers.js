@@ -20,8 +20,8 @@ export function probability(value, digits = 3) {
 export function percent(value) {
   const hundred = 100 * value;
   if (hundred >= 99.95 && hundred < 100) return "> 99.9%";
-  if (hundred >= 0.1 || hundred === 0) return `${hundred.toFixed(1)}%`;
-  return hundred < 0.001 ? "< 0.001%" : `${hundred.toPrecision(1)}%`;
+  if (hundred >= 1 || hundred === 0) return `${hundred.toFixed(1)}%`;
+  return hundred < 0.005 ? "< 0.01%" : `${hundred.toFixed(2)}%`;
 }
 
 // Decimals that a number rounded to steps of `step` can carry.

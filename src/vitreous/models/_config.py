@@ -188,6 +188,9 @@ class HookedViTConfig:
         for name, part in parts.items():
             if isinstance(values.get(name), dict):
                 values[name] = _part(part, values[name])
+        for name in ("image_size", "patch_size"):
+            if isinstance(values.get(name), list):  # JSON has no tuples
+                values[name] = tuple(values[name])
         return cls(**values)
 
     def _check(self) -> None:

@@ -233,7 +233,9 @@ class HookedViT(WeightViews, HookedModule):
         return (None if wants_nothing else output), cache  # type: ignore[return-value]
 
     def stored_names(self, wanted: NamesFilter, selected: Sequence[str]) -> Sequence[str]:
-        return selected if wanted is not None else ViTDerivation.basis(selected)
+        if wanted is not None:
+            return selected
+        return ViTDerivation.basis(selected) or selected  # a pass through the readout alone
 
     def reached_names(self, names: Sequence[str], **forward: Any) -> list[str]:
         return reached(
@@ -293,7 +295,7 @@ class HookedViT(WeightViews, HookedModule):
         last = name.rsplit(".", 1)[-1]
         if last in ("hook_attn_scores", "hook_pattern"):
             return ("image", "head", "query", "key")
-        if last in _PER_HEAD or "q_norm" in name or "k_norm" in name:
+        if last in _PER_HEAD or ".q_norm." in name or ".k_norm." in name:
             return ("image", "token", "head", "d_model" if last in _PER_HEAD_WIDE else "d_head")
         if last == "hook_post_head_pre_normalize":
             return ("image", "token", "label")[:: 1 if self.cfg.pooling.kind == "none" else 2]
@@ -324,7 +326,7 @@ class HookedViT(WeightViews, HookedModule):
         return check(self, images)
 
     def save_pretrained(self, folder: Any, dtype: torch.dtype | None = None) -> None:
-        """Writes `config.json`, `model.safetensors` and, if there are means, `means.safetensors`."""
+        """Writes `config.json`, `model.safetensors` and, with means, `means.safetensors`."""
         save_pretrained(self, folder, dtype)
 
 

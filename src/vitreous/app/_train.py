@@ -1,15 +1,12 @@
 """The work behind `vitreous train`."""
 
-import os
-import shutil
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from tqdm import tqdm
 
+from vitreous._whole import made_whole
 from vitreous.models import HookedViT
 from vitreous.training import Progress, Recipe, find_recipe, train
 
@@ -25,17 +22,8 @@ def write_model(recipe_name: str, folder: Path, seed: int, epochs: int | None) -
 
 
 def _save_whole(model: HookedViT, folder: Path) -> None:
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    with made_whole(folder) as beside:
         model.save_pretrained(beside, dtype=torch.float16)
-        beside.chmod(0o755)
-        os.replace(beside, folder)
-    except SafetensorError as error:  # safetensors' own way to say that the disk is full
-        shutil.rmtree(beside, ignore_errors=True)
-        raise OSError(f"`{folder}` must be writable; got '{error}'. Make room.") from error
-    except BaseException:  # Ctrl-C too: no half of a model is left behind
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
 
 
 def _train_visibly(recipe: Recipe, seed: int) -> HookedViT:

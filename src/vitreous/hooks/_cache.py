@@ -2,16 +2,17 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
+import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
 from vitreous._errors import HookError
+from vitreous._whole import written_whole
 from vitreous.hooks._names import HookNames
 
 Read = Callable[[str], Tensor]
@@ -223,12 +224,9 @@ class ActivationCache(Mapping[str, Tensor]):
 
 
 def save_whole(path: Path, tensors: dict[str, Tensor], about: dict[str, Any] | None = None) -> None:
-    """Writes safetensors beside `path` and renames, so that `path` is never half a file."""
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    os.close(handle)
-    try:
-        safetensors.torch.save_file(tensors, beside, about)
-        os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    """Writes a safetensors file that appears whole or not at all."""
+    with written_whole(path) as beside:
+        try:
+            safetensors.torch.save_file(tensors, beside, about)
+        except safetensors.SafetensorError as error:  # its way to say that the disk is full
+            raise OSError(str(error)) from error

@@ -6,7 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from vitreous._errors import HookError, unknown
 
-NamesFilter = str | tuple[object, ...] | Iterable[str] | Callable[[str], bool] | None
+NamesFilter = (
+    str | tuple[object, ...] | Iterable[str | tuple[object, ...]] | Callable[[str], bool] | None
+)
 
 _WILDCARD = re.compile(r"[*?\[]")
 

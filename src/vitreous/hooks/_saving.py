@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from vitreous._whole import written_whole
 from vitreous.hooks._cache import ActivationCache, save_whole
 from vitreous.hooks._interventions import (
     Ablate,
@@ -47,9 +48,8 @@ def save_interventions(
     entries = [_to_entry(each, model, tensors) for each in interventions]
     path = Path(path)
     save_whole(path.with_name(path.name + ".safetensors"), tensors)
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(json.dumps({"version": 1, "interventions": entries}, indent=2) + "\n")
-    beside.replace(path)
+    with written_whole(path) as beside:
+        beside.write_text(json.dumps({"version": 1, "interventions": entries}, indent=2) + "\n")
 
 
 def load_interventions(path: str | os.PathLike[str]) -> list[Intervention]:

@@ -45,7 +45,7 @@ def load(
     elif text in shipped_models():
         model = _load_folder(shipped_folder() / text, weights, dtype)
         model.card.setdefault("source", "shipped")
-    elif Path(text).is_dir():
+    elif text and Path(text).is_dir():
         model = _load_folder(Path(text), weights, dtype)
     else:
         known = [*shipped_models(), *(f"{each}:NAME" for each in adapters.LOADERS)]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vitreous._errors import WeightsError, nearest
+from vitreous._whole import written_whole
 from vitreous.hooks import save_whole
 
 if TYPE_CHECKING:
@@ -45,9 +46,8 @@ def save_pretrained(
         "preprocessing": None if model.preprocessing is None else model.preprocessing.to_json(),
         "card": model.card,
     }
-    beside = folder / "config.json.part"
-    beside.write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n")
-    beside.replace(folder / "config.json")
+    with written_whole(folder / "config.json") as beside:
+        beside.write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n")
 
 
 def weight_hash(model: torch.nn.Module) -> str:

@@ -6,7 +6,6 @@ import html
 import json
 import os
 import re
-import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any
 
 import jinja2
 
+from vitreous._whole import written_whole
 from vitreous.view._packing import Packed
 from vitreous.view._viewer import Picture, Viewer
 
@@ -84,10 +84,8 @@ class Page:
             OSError: The file can't be written there; the message names it and says why.
         """
         path = Path(path)
-        try:
-            _write_beside_then_rename(path, self.html().encode())
-        except OSError as error:
-            raise _unwritable(path, error) from error
+        with written_whole(path) as beside:
+            beside.write_text(self.html(), encoding="utf-8")
         return path
 
     def _repr_html_(self) -> str:
@@ -161,32 +159,3 @@ def _asset(name: str) -> str:
 def _as_script_json(value: Any) -> str:
     # Inside <script>, only a "<" could end the element or open a comment.
     return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
-
-
-def _write_beside_then_rename(path: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:  # Ctrl-C too: never leave a half-written file behind
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _unwritable(path: Path, error: OSError) -> OSError:
-    explained = type(error)(
-        f"`{path}` must be writable; got '{error.strerror or error}'. "
-        "Choose another path or make room; nothing was left behind."
-    )
-    explained.errno = error.errno
-    return explained
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -160,6 +160,11 @@ def test_a_subclass_with_a_forward_pass_of_its_own_is_refused(method):
     assert f"`{method}` must be that of timm's `VisionTransformer`" in refusal(own(**TINY))
 
 
+def test_a_timm_that_drops_the_class_token_is_refused(monkeypatch):
+    monkeypatch.setattr(VisionTransformer, "_pos_embed", lambda _self, patches: patches)
+    assert "must be 197 tokens all the same; got 196" in refusal(tiny(pos_embed="none"))
+
+
 def test_weights_of_several_dtypes_are_refused():
     vit = tiny().half()
     vit.norm.float()

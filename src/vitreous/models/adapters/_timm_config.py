@@ -134,6 +134,7 @@ def _embedding_fields(module: Any, n_prefix: int, distilled: bool) -> dict[str, 
 
 def _position(module: Any, n_patches: int, n_prefix: int) -> PositionConfig | None:
     if module.pos_embed is None:
+        _check_prefix_without_positions(module, n_patches, n_prefix)
         return None
     expected = n_patches + (0 if module.no_embed_class else n_prefix)
     if module.pos_embed.shape[1] != expected:
@@ -142,6 +143,17 @@ def _position(module: Any, n_patches: int, n_prefix: int) -> PositionConfig | No
             f"{module.pos_embed.shape[1]}, a grid that is resized in each pass"
         )
     return PositionConfig(prefix=not module.no_embed_class)
+
+
+def _check_prefix_without_positions(module: Any, n_patches: int, n_prefix: int) -> None:
+    """Where there are no positions, older versions of timm leave out the class token too."""
+    patches = module.patch_embed.proj.weight.new_zeros(1, n_patches, module.embed_dim)
+    n_tokens = module._pos_embed(patches).shape[1]
+    if n_tokens != n_patches + n_prefix:
+        raise UnsupportedModelError(
+            f"Without positions there must be {n_patches + n_prefix} tokens all the same; got "
+            f"{n_tokens}, since this version of timm drops class and register tokens. Update timm."
+        )
 
 
 def _pooling(module: Any, distilled: bool) -> PoolingConfig:

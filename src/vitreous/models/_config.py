@@ -70,6 +70,11 @@ class PoolingConfig:
     norm: NormConfig | None = field(default_factory=NormConfig)
     norm_first: bool = True
 
+    @property
+    def normalizes_tokens(self) -> bool:
+        """Whether the norm acts on tokens: it comes first, or nothing is pooled."""
+        return self.norm_first or self.kind == "none"
+
 
 @dataclass(frozen=True)
 class HookedViTConfig:

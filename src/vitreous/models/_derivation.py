@@ -5,7 +5,7 @@ methods. Since a rule never skips a point, what it reads is the value that was t
 whether stored, edited or derived in turn: nothing derives past an edit.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -31,11 +31,14 @@ _BASIS = (
 
 
 class ViTDerivation:
-    """The rules of one model, for a run on images of one size."""
+    """The rules of one model, for a run on images of one size in which hooks edited some points."""
 
-    def __init__(self, model: "HookedViT", layout: TokenLayout) -> None:
+    def __init__(
+        self, model: "HookedViT", layout: TokenLayout, edited: Collection[str] = ()
+    ) -> None:
         self.model = model
         self.layout = layout
+        self.edited = edited
         self._weights = weight_versions(model)
 
     @staticmethod
@@ -66,9 +69,11 @@ class ViTDerivation:
         return step(*(read(source) for source in sources))
 
     def _rule(self, name: str, is_stored: IsStored) -> Rule | None:
+        if name not in self.model.hook_dict:
+            return None  # a gradient: no value follows from others
         if name.startswith("blocks."):
             _, layer, local = name.split(".", 2)
-            return _BlockRules(self.model, int(layer), is_stored).rule(local)
+            return _BlockRules(self, int(layer), is_stored).rule(local)
         return self._outer_rule(name, is_stored)
 
     def _outer_rule(self, name: str, is_stored: IsStored) -> Rule | None:
@@ -103,13 +108,13 @@ class ViTDerivation:
 
     def _normed(self, resid: Tensor) -> Tensor:
         """What the last norm sees: tokens, or what was pooled of them."""
-        if self.model.cfg.pooling.norm_first:
+        if self.model.cfg.pooling.normalizes_tokens:
             return resid
         return torch.stack(self.model.pooling(resid, self.layout), 1)
 
     def _logits(self, normalized: Tensor) -> Tensor:
         model = self.model
-        if model.cfg.pooling.norm_first:
+        if model.cfg.pooling.normalizes_tokens:
             return model.head(model.pooling(normalized, self.layout))
         return model.head(list(normalized.unbind(1)))
 
@@ -117,9 +122,9 @@ class ViTDerivation:
 class _BlockRules:
     """The rules of one block."""
 
-    def __init__(self, model: "HookedViT", layer: int, is_stored: IsStored) -> None:
-        self.model, self.layer = model, layer
-        self.block: Block = model.blocks[layer]
+    def __init__(self, run: ViTDerivation, layer: int, is_stored: IsStored) -> None:
+        self.model, self.layer, self.edited = run.model, layer, run.edited
+        self.block: Block = self.model.blocks[layer]
         self._is_stored = is_stored
 
     def rule(self, local: str) -> Rule | None:
@@ -166,9 +171,13 @@ class _BlockRules:
         return rules.get(local)
 
     def _projection_rule(self, letter: str) -> Rule:
-        """Queries, keys or values: from an input of their own where one was stored."""
+        """Queries, keys or values: from an input of their own where one was stored.
+
+        Unless the shared norm was edited: heads read that then, since both can't be edited.
+        """
+        norm_is_edited = any(name.startswith(self._full("ln1.")) for name in self.edited)
         for own in (f"hook_{letter}_input", "hook_attn_in"):
-            if self._is_stored(self._full(own)):
+            if self._is_stored(self._full(own)) and not norm_is_edited:
                 return [f"hook_{letter}_input"], lambda x: self.block.attn.project_heads(
                     letter, self.block.normalize_own(x)
                 )

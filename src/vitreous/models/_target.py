@@ -137,7 +137,7 @@ class Target:
         direction = direction[:, None]
         norm = self.model.ln_final
         if norm is not None and scale is not None:
-            if not self.model.cfg.pooling.norm_first:
+            if not self.model.cfg.pooling.normalizes_tokens:
                 scale = scale[:, place : place + 1]
             direction = norm.transposed(direction, scale)
         return direction * pooling[:, None]

@@ -137,7 +137,7 @@ class HookedViT(WeightViews, HookedModule):
     def read(self, resid: Float[Tensor, "batch tokens d_model"]) -> list[Tensor]:
         """The pooled features, one per head, from the last residual stream."""
         layout = self._layout_of_tokens(resid.shape[1])
-        if self.cfg.pooling.norm_first:
+        if self.cfg.pooling.normalizes_tokens:
             resid = self.hook_ln_final(normalize(self.ln_final, resid))
             return self.pooling(resid, layout)
         pooled = torch.stack(self.pooling(resid, layout), 1)
@@ -262,7 +262,7 @@ class HookedViT(WeightViews, HookedModule):
         x = args[0] if args else forward["x"]
         restarted = forward.get("start_at_layer") is not None
         layout = self._layout_of_tokens(x.shape[1]) if restarted else self.layout_for(x)
-        derivation = ViTDerivation(self, layout)
+        derivation = ViTDerivation(self, layout, edited)
         return ViTActivationCache(values, keys, self.names, derivation, edited=edited, model=self)
 
     def load_cache(self, path: str | os.PathLike[str]) -> ViTActivationCache:
@@ -279,14 +279,14 @@ class HookedViT(WeightViews, HookedModule):
                 f"{weight_hash(self)}; it says {weights}. Load the model that was run, or use "
                 "`ActivationCache.load` for the stored values alone."
             )
-        n_tokens = saved.about["n_tokens"]
+        layout, edited = self._layout_of_tokens(saved.about["n_tokens"]), saved.about["edited"]
         return ViTActivationCache(
             dict(saved.items()),
             list(saved),
             self.names,
-            ViTDerivation(self, self._layout_of_tokens(n_tokens)),
+            ViTDerivation(self, layout, edited),
             saved.has_batch_dim,
-            edited=frozenset(saved.about["edited"]),
+            edited=frozenset(edited),
             model=self,
         )
 

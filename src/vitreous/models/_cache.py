@@ -1,7 +1,8 @@
 """Residual-stream bookkeeping on the values of one run."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -23,6 +24,27 @@ Labeled = Stack | tuple[Stack, list[str]]
 
 # Points where a hook may put something into the stream that no component wrote.
 _STREAM = ("hook_resid_", "hook_full_embed", "hook_ln_pre")
+
+
+_Given = ParamSpec("_Given")
+_Returned = TypeVar("_Returned")
+
+
+def _in_the_graph_of_the_run(
+    method: "Callable[Concatenate[ViTActivationCache, _Given], _Returned]",
+) -> "Callable[Concatenate[ViTActivationCache, _Given], _Returned]":
+    """Weights enter a result with gradient only where the run's values have one."""
+
+    @functools.wraps(method)
+    def called(
+        cache: "ViTActivationCache", *args: _Given.args, **kwargs: _Given.kwargs
+    ) -> _Returned:
+        given = [x for x in (*args, *kwargs.values()) if isinstance(x, Tensor)]
+        in_graph = cache._holds_graph() or any(x.requires_grad for x in given)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and in_graph):
+            return method(cache, *args, **kwargs)
+
+    return called
 
 
 class ViTActivationCache(ActivationCache):
@@ -63,6 +85,7 @@ class ViTActivationCache(ActivationCache):
 
     # ---- the stream itself
 
+    @_in_the_graph_of_the_run
     def accumulated_resid(
         self,
         layer: int | None = None,
@@ -95,6 +118,7 @@ class ViTActivationCache(ActivationCache):
             stack = self.apply_ln_to_stack(stack, recompute_ln=True, positions=positions)
         return self._returned(stack, list(rows), return_labels)
 
+    @_in_the_graph_of_the_run
     def decompose_resid(
         self,
         layer: int | None = None,
@@ -132,6 +156,7 @@ class ViTActivationCache(ActivationCache):
             rows, layer, mlp_input, apply_ln, positions, incl_remainder, return_labels
         )
 
+    @_in_the_graph_of_the_run
     def stack_head_results(
         self,
         layer: int | None = None,
@@ -151,6 +176,7 @@ class ViTActivationCache(ActivationCache):
             rows, layer, False, apply_ln, positions, incl_remainder, return_labels
         )
 
+    @_in_the_graph_of_the_run
     def get_neuron_results(
         self,
         layer: int,
@@ -173,6 +199,7 @@ class ViTActivationCache(ActivationCache):
         )
         return results if self.has_batch_dim else results[0]
 
+    @_in_the_graph_of_the_run
     def stack_neuron_results(
         self,
         layer: int | None = None,
@@ -193,6 +220,7 @@ class ViTActivationCache(ActivationCache):
             rows, layer, False, apply_ln, positions, incl_remainder, return_labels
         )
 
+    @_in_the_graph_of_the_run
     def get_full_resid_decomposition(
         self,
         layer: int | None = None,
@@ -255,6 +283,7 @@ class ViTActivationCache(ActivationCache):
 
     # ---- norms and directions
 
+    @_in_the_graph_of_the_run
     def apply_ln_to_stack(
         self,
         residual_stack: Stack,
@@ -292,6 +321,7 @@ class ViTActivationCache(ActivationCache):
             )
         return norm.linear(residual_stack, scale if self.has_batch_dim else scale[0])
 
+    @_in_the_graph_of_the_run
     def logit_attrs(
         self, residual_stack: Stack, target: "Target", *, positions: Any = "all"
     ) -> Float[Tensor, "components *batch tokens"]:

@@ -63,20 +63,9 @@ class Target:
             ValueError: The target is a function, or the model pools nothing.
             HookError: A hook replaced what lies between the stream and the output.
         """
-        model = self.model
         _require_untouched_readout(cache)
-        coefficients = self._coefficients().to(model.embedding.patch.weight)
-        n_images = len(cache._batched(cache._read_once(cache._stream_into(model.cfg.n_layers)[1])))
-        self._require_rows(n_images)
-        scale = None
-        if model.ln_final is not None:
-            scale = cache._batched(cache._read_once("ln_final.hook_scale"))
-        weights, constant = [], []
-        for place, (pooling, direction, bias) in enumerate(self._heads(coefficients, cache)):
-            weights.append(self._spread(pooling, direction, scale, place))
-            constant.append(bias.expand(n_images))
-        total = sum(weights[1:], weights[0])
-        return Readout(total.expand(n_images, -1, -1), sum(constant[1:], constant[0]))
+        with torch.set_grad_enabled(torch.is_grad_enabled() and cache._holds_graph()):
+            return self._linear_reading(cache)
 
     @property
     def direction(self) -> Float[Tensor, " d_model"]:
@@ -101,6 +90,21 @@ class Target:
         [direction] = self._head_direction(0, coefficients.to(model.embedding.patch.weight))
         norm = model.ln_final
         return direction if norm is None else norm.transposed(direction, direction.new_ones(1))
+
+    def _linear_reading(self, cache: "ViTActivationCache") -> Readout:
+        model = self.model
+        coefficients = self._coefficients().to(model.embedding.patch.weight)
+        n_images = len(cache._batched(cache._read_once(cache._stream_into(model.cfg.n_layers)[1])))
+        self._require_rows(n_images)
+        scale = None
+        if model.ln_final is not None:
+            scale = cache._batched(cache._read_once("ln_final.hook_scale"))
+        weights, constant = [], []
+        for place, (pooling, direction, bias) in enumerate(self._heads(coefficients, cache)):
+            weights.append(self._spread(pooling, direction, scale, place))
+            constant.append(bias.expand(n_images))
+        total = sum(weights[1:], weights[0])
+        return Readout(total.expand(n_images, -1, -1), sum(constant[1:], constant[0]))
 
     def _coefficients(self) -> Tensor:
         if self.coefficients is None:

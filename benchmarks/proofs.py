@@ -12,6 +12,7 @@ from typing import Any
 
 import timm
 import torch
+from timm.layers import PatchEmbed
 from timm.models.vision_transformer import VisionTransformer
 
 import vitreous as vt
@@ -67,8 +68,8 @@ def parity(name: str) -> float:
     """The largest distance of any value from timm's, relative to the largest value there."""
     with torch.device("meta"):
         embedding = timm.create_model(name).patch_embed
-    patch = getattr(embedding, "patch_size", None)
-    size = {"img_size": tuple(3 * side for side in patch)} if patch else {}
+    is_plain = type(embedding) is PatchEmbed
+    size = {"img_size": tuple(3 * side for side in embedding.patch_size)} if is_plain else {}
     source = randomize(timm.create_model(name, depth=2, **size).double().eval())
     model = vt.from_module(source)
     generator = torch.Generator().manual_seed(0)

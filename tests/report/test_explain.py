@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from tests.view.reading import UNREADY, number, open_page
+from vitreous._errors import HookError
 from vitreous.data import ClassNames, Preprocessing, sample
 from vitreous.models import HookedViT, HookedViTConfig, PoolingConfig, load
 from vitreous.report import explain
@@ -113,7 +114,7 @@ def test_the_model_runs_once_and_the_sweep_apart(model):
 def test_the_page_says_whose_mean_stands_in(model, browser_page, tmp_path):
     open_page(browser_page, explain(model, picture()).page, tmp_path)
     note = browser_page.locator("section").last.locator(".note").inner_text()
-    assert note.startswith("Whose mean: ") and "this very picture" in note
+    assert note.startswith("Whose mean: ") and "this image's own tokens" in note
 
 
 def test_the_residual_is_printed(model, browser_page, tmp_path):
@@ -211,3 +212,10 @@ def test_the_report_of_the_shipped_model_is_small_and_right(browser_page, tmp_pa
     assert "seven" in browser_page.locator("h1").inner_text()
     note = browser_page.locator("section").last.locator(".note").inner_text()
     assert "training images" in note
+
+
+def test_a_pattern_that_a_hook_replaced_is_no_softmax_and_gets_no_report():
+    model = load("digits")
+    model.add_hook(("pattern", 1), lambda pattern, hook: pattern.flip(-1))
+    with pytest.raises(HookError, match=r"softmax of their scores; a hook replaced `blocks\.1\."):
+        explain(model, sample("digit"))

@@ -53,7 +53,7 @@ def ablate_heads(
         if cache is None:
             cache = model.run_with_cache(images)[1]
         baseline = target(cache["hook_post_head_pre_normalize"])
-        reference = _reference(model, images, reference)
+        reference = _reference(model, reference, cache)
         layers = range(model.cfg.n_layers)
         values = [_ablated(model, target, layer, reference, cache, max_batch) for layer in layers]
     effect = torch.stack(values, dim=1) - baseline[:, None, None]
@@ -68,18 +68,27 @@ def ablate_heads(
 
 
 def _reference(
-    model: HookedViT, images: Tensor, reference: Means | Images | Tensor | None
+    model: HookedViT, reference: Means | Images | Tensor | None, cache: ViTActivationCache
 ) -> Means:
     if isinstance(reference, Means):
         return reference
-    if reference is None and model.means is not None:
-        return model.means
-    whose = None
-    if reference is None:
-        reference = images
-        own = "this image's" if len(images) == 1 else f"these {len(images)} images'"
-        whose = f"the mean over {own} own tokens"
-    return means(model, reference, "blocks.*.attn.hook_z", description=whose)
+    if reference is not None:
+        return means(model, reference, "blocks.*.attn.hook_z")
+    return _own_means(model, cache) if model.means is None else model.means
+
+
+def _own_means(model: HookedViT, cache: ViTActivationCache) -> Means:
+    """Each head's mean over the tokens of the run itself: all there is without a reference."""
+    points = [f"blocks.{layer}.attn.hook_z" for layer in range(model.cfg.n_layers)]
+    n_images = len(cache[points[0]])
+    own = "this image's" if n_images == 1 else f"these {n_images} images'"
+    return Means(
+        values={name: cache[name].mean((0, 1)) for name in points},
+        by=None,
+        axes={name: model.axes(name) for name in points},
+        count=n_images,
+        description=f"the mean over {own} own tokens (no reference was given)",
+    )
 
 
 def _ablated(

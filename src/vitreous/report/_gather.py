@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from vitreous._errors import HookError
 from vitreous.data import Images
 from vitreous.decomposition import direct_logit_shares, shares_grid
 from vitreous.hooks import Means
@@ -26,13 +27,12 @@ def gather(
     """Collects the evidence of one image; only the ablation sweep runs the model again."""
     with torch.no_grad():
         logits, cache = model.run_with_cache(x)
+        _must_show_attention(cache)
         names, emoji = _names(model)
         question, aim = _ask(model, logits[0], names, target, minus)
         by_layer = direct_logit_shares(model, x, aim, by="layer", cache=cache)
         by_head = direct_logit_shares(model, x, aim, by="head", cache=cache)
         lens = logit_lens(model, x, cache=cache)
-        if reference is None:
-            reference = model.means or _own_means(model, cache)
         sweep = ablate_heads(model, x, aim, reference=reference, cache=cache)
         layers = range(model.cfg.n_layers)
         scores = torch.cat([cache["attn_scores", layer] for layer in layers])
@@ -53,6 +53,16 @@ def gather(
         effects=sweep["effect"].isel(image=0).transpose("layer", "head").to_numpy(),
         reference=sweep.attrs["reference"],
     )
+
+
+def _must_show_attention(cache: ViTActivationCache) -> None:
+    """The page ships scores and shows their softmax as the pattern."""
+    edited = sorted(name for name in cache.edited if name.endswith("hook_pattern"))
+    if edited:
+        raise HookError(
+            f"A report needs patterns that are the softmax of their scores; a hook replaced "
+            f"`{edited[0]}`. Edit the scores instead, or explain the model without that hook."
+        )
 
 
 def _ask(
@@ -110,15 +120,3 @@ def _shown(
         pixels = (255 * gray_or_color).round().byte().permute(1, 2, 0).cpu().numpy()
     (_, rows, columns), (height, width) = cache.layout.grid, cache.layout.patch_size
     return pixels[: rows * height, : columns * width]
-
-
-def _own_means(model: HookedViT, cache: ViTActivationCache) -> Means:
-    """Each head's mean over this picture's own tokens: all there is without a reference."""
-    points = [f"blocks.{layer}.attn.hook_z" for layer in range(model.cfg.n_layers)]
-    return Means(
-        values={name: cache[name].mean((0, 1)).cpu() for name in points},
-        by=None,
-        axes={name: model.axes(name) for name in points},
-        count=1,
-        description="the mean over this very picture's own tokens (no reference was given)",
-    )

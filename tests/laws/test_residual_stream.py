@@ -180,7 +180,7 @@ def test_normalized_rows_add_up_to_the_normalized_stream_less_its_bias(cfg, data
 
 @law(configs(), st.booleans(), st.booleans(), POSITIONS)
 def test_accumulated_rows_are_the_stream_in_front_of_each_block(cfg, mid, single, positions):
-    model, _, cache = run(cfg, remove_batch_dim=single)
+    _, _, cache = run(cfg, remove_batch_dim=single)
     rows, labels = cache.accumulated_resid(incl_mid=mid, positions=positions, return_labels=True)
     parts = ["pre", "mid"] if mid and not cfg.attn_only else ["pre"]
     expected = [f"{i}_{part}" for i in range(cfg.n_layers) for part in parts] + ["final_post"]
@@ -209,10 +209,8 @@ def test_shares_and_the_constant_add_up_to_the_target(cfg, data, neurons, single
     layer_rows = cache.decompose_resid(incl_bias=True)
     constant = target.readout(cache).constant
     for stack in (rows, layer_rows):
-        shares = cache.logit_attrs(stack, target).sum((0, -1)) + (
-            constant[0] if single else constant
-        )
-        assert_equal(shares, target(logits)[0] if single else target(logits))
+        shares = cache.logit_attrs(stack, target).sum((0, -1))
+        assert_equal(shares + constant, target(logits))
 
 
 @law(pooled_configs())

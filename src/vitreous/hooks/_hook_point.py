@@ -89,6 +89,7 @@ class HookPoint(nn.Module):
         self.recorder: Recorder | None = None
         self.watched = False
         self.edited = False  # whether the last visit changed the value
+        self.connected = False  # and whether somebody takes the gradient there
 
     # nn.Module.__call__ would look for torch's own hooks, a microsecond on each of 240 points.
     def __call__(self, value: Tensor) -> Tensor:
@@ -142,9 +143,9 @@ class HookPoint(nn.Module):
         for hook in tuple(self.fwd_hooks):
             edited = hook.apply(edited)
         self.edited = edited is not value
-        leaving = edited
-        if self.bwd_hooks or (self.recorder is not None and self.recorder.connects(name)):
-            leaving = self._differentiable(edited)
+        recorder = self.recorder
+        self.connected = bool(self.bwd_hooks or (recorder and recorder.connects(name)))
+        leaving = self._differentiable(edited) if self.connected else edited
         if self.recorder is not None:
             self.recorder.record(name, leaving, edited=self.edited)
         return leaving

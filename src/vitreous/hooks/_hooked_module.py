@@ -98,7 +98,8 @@ class HookedModule(nn.Module):
     # ---- hooks
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        self.passes += 1
+        if not torch.compiler.is_compiling():  # a count would make every pass compile anew
+            self.passes += 1
         return super().__call__(*args, **kwargs)
 
     def hook_names(self, *, on_demand: bool = True) -> list[str]:
@@ -345,10 +346,21 @@ def _gradients(recorder: PassRecorder, output: Any, metric: Metric | bool) -> di
         )
     names = list(recorder.in_graph)
     sources = [recorder.in_graph[name] for name in names]
-    gradients = torch.autograd.grad(value.sum(), sources, allow_unused=True)
+    gradients = _gradients_of(value.sum(), sources, output)
     found = zip(names, sources, gradients, strict=True)
     return {
         # A value that the metric doesn't depend on has gradient zero, which is the truth.
         f"{name}_grad": torch.zeros_like(source) if gradient is None else gradient
         for name, source, gradient in found
     }
+
+
+def _gradients_of(value: Tensor, sources: Sequence[Tensor], output: Any) -> Sequence[Tensor | None]:
+    if value.requires_grad:
+        return torch.autograd.grad(value, sources, allow_unused=True)
+    if isinstance(output, Tensor) and not output.requires_grad:
+        return [None] * len(sources)  # hooks cut all that the output depends on
+    raise ValueError(
+        "`incl_bwd` must be differentiable; its value has no graph. Compute it with torch "
+        "operations on the output, without `detach`, `item` or `argmax`."
+    )

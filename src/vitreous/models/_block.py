@@ -54,11 +54,11 @@ class Block(nn.Module):
         """Attention's output; heads read inputs of their own only where a hook made them differ."""
         own = self._own_inputs(resid)
         normalized = normalize(self.ln1, resid)
-        if own and self._ln1_is_edited():
+        if own and self._ln1_is_in_use():
             raise HookError(
                 f"`{self.hook_resid_pre.name.removesuffix('hook_resid_pre')}ln1.hook_*` describe "
-                f"the input that all heads share; got an edit there and one of {', '.join(own)}. "
-                "Edit one of the two in a run."
+                "the input that all heads share; got an edit or a gradient there and one at "
+                f"inputs per head ({', '.join(own)}). Use one of the two in a run."
             )
         per_head = {letter: self.normalize_own(x) for letter, x in own.items()}
         return self.attn(normalized, per_head)
@@ -85,6 +85,6 @@ class Block(nn.Module):
         # A point that changed nothing, and connects no gradient, hands on the very same tensor.
         return {letter: x for letter, x in visited.items() if x is not shared}
 
-    def _ln1_is_edited(self) -> bool:
+    def _ln1_is_in_use(self) -> bool:
         points = () if self.ln1 is None else (self.ln1.hook_scale, self.ln1.hook_normalized)
-        return any(point.watched and point.edited for point in points)
+        return any(point.watched and (point.edited or point.connected) for point in points)

@@ -104,7 +104,7 @@ class ViTDerivation:
     def _positions(self, embed: Tensor) -> Tensor:
         positions = self.model.embedding.positions(self.layout.grid[1:])
         assert positions is not None
-        return positions.detach().clone().expand(len(embed), -1, -1)
+        return positions.clone().expand(len(embed), -1, -1)
 
     def _normed(self, resid: Tensor) -> Tensor:
         """What the last norm sees: tokens, or what was pooled of them."""

@@ -1,0 +1,106 @@
+"""Processed weights compute the same logits, and are what they are said to be."""
+
+import pytest
+import torch
+from hypothesis import strategies as st
+
+from tests.laws._models import assert_equal, build, configs, images_for, law, norms
+from tests.laws.test_spans import THREE
+from vitreous.models import (
+    NormConfig,
+    PoolingConfig,
+    center_writing_weights,
+    fold_layer_norm,
+    fold_layer_scale,
+    fold_value_biases,
+)
+
+
+def keeps_logits(cfg, process):
+    model, images = build(cfg), images_for(cfg)
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    processed = process(model)
+    assert_equal(processed(images), model(images))
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    assert processed.check(images)
+    return processed
+
+
+def layer_normed(**fixed):
+    """Configurations in which every reader of the stream centers it."""
+    layer = norms().filter(lambda norm: norm.kind == "layer")
+    pooling = st.builds(PoolingConfig, kind=st.just("mean"), norm=layer, norm_first=st.booleans())
+    return configs(norm=layer, pooling=pooling, **fixed)
+
+
+@law(configs(n_classes=4))
+def test_folding_norms_keeps_logits_and_leaves_norms_without_gain_or_bias(cfg):
+    folded = keeps_logits(cfg, fold_layer_norm)
+    names = [name for name, _ in folded.named_parameters()]
+    assert not any(part in name for name in names for part in (".ln1.", ".ln2.", "ln_final."))
+    assert folded.card["processing"] == ["fold_layer_norm"]
+
+
+@law(configs(), examples=15)
+def test_folding_value_biases_keeps_logits_and_leaves_none(cfg):
+    folded = keeps_logits(cfg, fold_value_biases)
+    assert not folded.b_V.any()
+
+
+@law(configs(layer_scale=True), examples=15)
+def test_folding_layer_scale_keeps_logits_and_leaves_no_gain(cfg):
+    folded = keeps_logits(cfg, fold_layer_scale)
+    assert not folded.cfg.layer_scale
+    assert all(block.attn.gain is None for block in folded.blocks)
+
+
+@law(layer_normed())
+def test_centering_keeps_logits_and_centers_all_that_is_written(cfg):
+    centered = keeps_logits(cfg, center_writing_weights)
+    _, cache = centered.run_with_cache(images_for(cfg))
+    written = [cache["attn_out", i] for i in range(cfg.n_layers)]
+    written += [] if cfg.attn_only else [cache["mlp_out", i] for i in range(cfg.n_layers)]
+    written += [] if cfg.ln_pre else [cache["hook_embed"]]
+    for value in written:
+        assert value.mean(-1).abs().max() < 1e-14
+
+
+@law(layer_normed(n_classes=4), examples=15)
+def test_all_processing_together_keeps_logits(cfg):
+    def process(model):
+        return fold_value_biases(center_writing_weights(fold_layer_norm(model)))
+
+    processed = keeps_logits(cfg, process)
+    steps = ["fold_layer_norm", "fold_layer_scale", "center_writing_weights", "fold_value_biases"]
+    assert [s for s in steps if s in processed.card["processing"]] == processed.card["processing"]
+
+
+@law(configs(n_classes=4), examples=15)
+def test_folding_norms_shows_in_the_readout_alone_and_not_in_its_value(cfg):
+    if cfg.pooling.kind == "none":
+        return
+    model, images = build(cfg), images_for(cfg)
+    folded = fold_layer_norm(model)
+    _, cache = folded.run_with_cache(images)
+    assert_equal(folded.target(1)(folded(images)), model.target(1)(model(images)))
+    weights = folded.target(1).readout(cache).weights
+    assert_equal(weights, model.target(1).readout(model.run_with_cache(images)[1]).weights)
+
+
+@pytest.mark.parametrize(
+    ("changes", "process", "reason"),
+    [
+        ({"n_classes": None}, fold_layer_norm, "needs a head to fold the final norm into"),
+        ({"norm": NormConfig("rms")}, center_writing_weights, "blocks use an RMSNorm"),
+        ({"norm": None}, center_writing_weights, "the blocks have none"),
+        ({"pooling": PoolingConfig("mean", None)}, center_writing_weights, "readout have none"),
+    ],
+)
+def test_processing_that_would_change_logits_raises(changes, process, reason):
+    with pytest.raises(ValueError, match=reason):
+        process(build(THREE.replace(**changes)))
+
+
+def test_gains_are_not_folded_below_float32():
+    with pytest.raises(ValueError, match="needs float32 or better; got torch.bfloat16"):
+        fold_layer_scale(build(THREE.replace(layer_scale=True)).bfloat16())

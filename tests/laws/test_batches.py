@@ -1,7 +1,6 @@
 """Images of a batch don't see one another, and batched interventions are separate runs."""
 
 import pytest
-import torch
 from hypothesis import strategies as st
 
 from tests.laws._definition import defined
@@ -57,10 +56,9 @@ def test_batched_interventions_are_separate_runs(cfg, data):
 
 
 def test_a_batch_that_does_not_divide_into_the_groups_raises():
-    model = build(THREE)
-    with pytest.raises(ValueError, match="must divide into 2 equal parts"):
-        with model.intervene(Batched.of([Ablate("L0H1", "zero"), []])):
-            model(images_for(THREE, 3))
+    model, groups = build(THREE), Batched.of([Ablate("L0H1", "zero"), []])
+    with pytest.raises(ValueError, match="2 equal parts"), model.intervene(groups):
+        model(images_for(THREE, 3))
 
 
 @pytest.mark.parametrize("count", [0, 1])

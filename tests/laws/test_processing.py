@@ -102,5 +102,5 @@ def test_processing_that_would_change_logits_raises(changes, process, reason):
 
 
 def test_gains_are_not_folded_below_float32():
-    with pytest.raises(ValueError, match="needs float32 or better; got torch.bfloat16"):
+    with pytest.raises(ValueError, match=r"needs float32 or better; got torch\.bfloat16"):
         fold_layer_scale(build(THREE.replace(layer_scale=True)).bfloat16())

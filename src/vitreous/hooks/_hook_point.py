@@ -17,6 +17,10 @@ HookFunction = Callable[[Tensor, "HookPoint"], Tensor | None]
 class Recorder(Protocol):
     """Keeps what leaves the hook points of one forward pass."""
 
+    def wants(self, name: str) -> bool:
+        """Whether point `name` is to be visited even if nobody hooks it."""
+        ...
+
     def connects(self, name: str) -> bool:
         """Whether the value of point `name` will be differentiated against."""
         ...
@@ -135,13 +139,15 @@ class HookPoint(nn.Module):
 
     def refresh(self) -> None:
         """Brings `watched` up to date after hooks or the recorder changed."""
-        self.watched = bool(self.fwd_hooks or self.bwd_hooks or self.recorder is not None)
+        is_wanted = self.recorder is not None and self.recorder.wants(self.name)
+        self.watched = bool(self.fwd_hooks or self.bwd_hooks or is_wanted)
 
     def visit(self, value: Tensor, name: str) -> Tensor:
         """Runs the hooks on `value` and records what leaves under `name`."""
         edited = value
         for hook in tuple(self.fwd_hooks):
-            edited = hook.apply(edited)
+            if hook.is_alive:  # an earlier one may have removed it
+                edited = hook.apply(edited)
         self.edited = edited is not value
         recorder = self.recorder
         self.connected = bool(self.bwd_hooks or (recorder and recorder.connects(name)))

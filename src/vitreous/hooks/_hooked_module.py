@@ -49,6 +49,7 @@ class HookedModule(nn.Module):
             component,
         )
         self.passes = 0
+        self.depth = 0  # of passes within passes: a hook may run the model
 
     # ---- what a model may refine
 
@@ -100,7 +101,11 @@ class HookedModule(nn.Module):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not torch.compiler.is_compiling():  # a count would make every pass compile anew
             self.passes += 1
-        return super().__call__(*args, **kwargs)
+        self.depth += 1
+        try:
+            return super().__call__(*args, **kwargs)
+        finally:
+            self.depth -= 1
 
     def hook_names(self, *, on_demand: bool = True) -> list[str]:
         """All hook names in forward order; with `on_demand=False` only those of every pass."""
@@ -240,7 +245,7 @@ class HookedModule(nn.Module):
             What the pass returns, and its `ActivationCache`.
         """
         selected = self._selected(names_filter, forward)
-        has_metric = incl_bwd is not False
+        has_metric, depth = incl_bwd is not False, self.depth + 1
         stored = selected if has_metric else self.stored_names(names_filter, selected)
         recorder = PassRecorder(
             self.reached_names(stored, **forward),
@@ -248,6 +253,7 @@ class HookedModule(nn.Module):
             detach,
             device,
             self.copies_recorded,
+            lambda: self.depth == depth,
         )
         self._require_reached(fwd_hooks, (), forward)
         if has_metric and torch.is_inference_mode_enabled():

@@ -1,6 +1,6 @@
 """What one forward pass leaves behind."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -20,6 +20,8 @@ class PassRecorder:
         connected: Names to differentiate against; their values stay in the graph.
         detach: Whether recorded values leave the graph.
         device: Where to keep them; None leaves them where they are.
+        copies: Whether to copy what is recorded, for modules that work in place.
+        is_running: Whether the pass to record is the innermost one: a hook may start another.
     """
 
     def __init__(
@@ -29,20 +31,27 @@ class PassRecorder:
         detach: bool = True,
         device: torch.device | str | None = None,
         copies: bool = False,
+        is_running: Callable[[], bool] = lambda: True,
     ) -> None:
         self.wanted = frozenset(wanted)
         self.connected = frozenset(connected)
         self.detach = detach
         self.device = device
         self.copies = copies
+        self.is_running = is_running
         self.values: dict[str, Tensor] = {}
         self.in_graph: dict[str, Tensor] = {}
         self.edited: set[str] = set()
 
+    def wants(self, name: str) -> bool:
+        return name in self.wanted or name in self.connected
+
     def connects(self, name: str) -> bool:
-        return _covers(self.connected, name)
+        return self.is_running() and _covers(self.connected, name)
 
     def record(self, name: str, value: Tensor, *, edited: bool) -> None:
+        if not self.is_running():
+            return
         if edited:
             self.edited.add(name)
         if self.connects(name):
@@ -56,21 +65,16 @@ class PassRecorder:
 
     @contextmanager
     def on(self, points: Mapping[str, HookPoint]) -> Iterator[None]:
-        """Watches the wanted and connected points, and every point that has forward hooks."""
-        watched = [
-            point
-            for name, point in points.items()
-            if name in self.wanted or name in self.connected or point.fwd_hooks
-        ]
-        before = [point.recorder for point in watched]
+        """Stands at all points, to see edits; only wanted ones are visited on its account."""
+        before = {name: point.recorder for name, point in points.items()}
         try:
-            for point in watched:
+            for point in points.values():
                 point.recorder = self
                 point.refresh()
             yield
         finally:
-            for point, recorder in zip(watched, before, strict=True):
-                point.recorder = recorder
+            for name, point in points.items():
+                point.recorder = before.get(name)
                 point.refresh()
 
 

@@ -98,7 +98,8 @@ class WrappedModule(HookedModule):
             edited = [self._visit(path, pytree.keystr(key), call, leaf) for key, leaf in leaves]
             return pytree.tree_unflatten(edited, structure)
 
-        return visit
+        depth = self.depth
+        return lambda *of_call: visit(*of_call) if self.depth == depth else None
 
     def _visit(self, path: str, key: str, call: int, value: Any) -> Any:
         if not isinstance(value, Tensor):

@@ -22,6 +22,8 @@ exclude_patterns = ["_build", "conf.py"]
 html_theme = "furo"
 html_title = "Vitreous"
 templates_path = ["_templates"]
+html_static_path = ["_static"]
+html_css_files = ["vitreous.css"]
 
 # A page that fails to run fails the build, and no output is older than the code.
 nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}

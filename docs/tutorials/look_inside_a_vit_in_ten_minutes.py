@@ -1,5 +1,6 @@
 # ---
 # jupyter:
+#   hide-toc: true
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -29,7 +30,7 @@ import vitreous as vt
 # %%
 model = vt.load("digits")
 print(model.card["data"])
-print(f"right on {model.card['test_accuracy']:.1%} of {model.card['test_images']} held-out scans")
+print("right on", format(model.card["test_accuracy"], ".1%"), "of held-out scans")
 
 # %% [markdown]
 # The sample picture is one of the held-out scans. `preprocess` takes a path, a PIL image or a list
@@ -99,7 +100,8 @@ tokens = vt.view.TokenMap.of(grid, tuple(layout.names()))
 scores = cache.stack_activation("attn_scores")[:, 0]  # [layer, head, query, key]
 
 gallery = vt.view.AttentionGallery(picture, tokens, scores, start=(1, 3))
-vt.view.Page("Where each head looks", [vt.view.Section("All heads", [gallery])])
+section = vt.view.Section("Choose a head", [gallery])
+vt.view.Page("Where each head looks", [section])
 
 # %% [markdown]
 # It is the end of the short stroke on the left, where a nine would go on to close its loop. That is
@@ -112,7 +114,8 @@ vt.view.Page("Where each head looks", [vt.view.Section("All heads", [gallery])])
 
 # %%
 lens = vt.logit_lens(model, x, cache=cache)
-lens.sel(token="cls", label=["seven", "nine", "five", "four"]).squeeze().to_pandas().round(2)
+read = lens.isel(image=0).sel(token="cls", label=["seven", "nine", "five", "four"])
+read.to_pandas().round(2)
 
 # %% [markdown]
 # The embedding of the class token is the same for every picture, so its row says nothing about this
@@ -126,13 +129,14 @@ lens.sel(token="cls", label=["seven", "nine", "five", "four"]).squeeze().to_pand
 patches = vt.view.PatchLens(
     picture,
     tokens,
-    lens.isel(image=0).values,
+    lens.isel(image=0).values,  # [layer, token, label]
     layers=["embedding", "layer 0", "layer 1", "layer 2", "layer 3"],
     labels=model.labels.names,
     emoji=model.labels.emoji,
     followed=[7, 9],
 )
-vt.view.Page("What each patch says by now", [vt.view.Section("Logit lens", [patches])])
+section = vt.view.Section("Logit lens", [patches])
+vt.view.Page("What each patch says by now", [section])
 
 # %% [markdown]
 # ## Who wrote the answer?
@@ -147,7 +151,7 @@ print(target.name, "=", target(logits).item())
 
 # %%
 shares = vt.direct_logit_shares(model, x, target, cache=cache)
-shares.squeeze().to_pandas().round(3)
+shares.isel(image=0).to_pandas().round(3)
 
 # %% [markdown]
 # The shares add up to the target, up to the rounding of float32. What is missing is recorded.
@@ -195,24 +199,17 @@ written = vt.decomposition.shares_grid(by_head, "head")
 
 # %%
 names = ["0", "1", "2", "3"]
+share = written.isel(image=0).values
+effect = effects["effect"].isel(image=0).values
 maps = [
-    vt.view.HeatMap(
-        written[0].values, names, names, caption="Direct share", ends=("for nine", "for seven")
-    ),
-    vt.view.HeatMap(
-        effects["effect"][0].values,
-        names,
-        names,
-        caption="Effect of taking the head away",
-        ends=("spoke for seven", "spoke for nine"),
-    ),
+    vt.view.HeatMap(share, names, names, caption="Direct share, in logits"),
+    vt.view.HeatMap(effect, names, names, caption="Effect of taking it away, in logits"),
 ]
-vt.view.Page(
-    "What a head writes, and what it causes",
-    [vt.view.Section("seven - nine, in logits", maps, columns=(1, 1))],
-)
+section = vt.view.Section("seven - nine, by head", maps, columns=(1, 1))
+vt.view.Page("What a head writes, and what it causes", [section])
 
 # %% [markdown]
+# Blue is for seven: on the left a head that speaks for it, on the right one without which it gains.
 # The two tables disagree, and that is the point. Head 3 of layer 1 writes next to nothing into the
 # answer, yet without it seven leads by 3.6 logits more. Head 3 of layer 2 writes 0.2 logits for
 # seven, and 3.3 are lost when it is gone. Both work mostly through later layers.
@@ -252,12 +249,12 @@ report
 assert probabilities.argmax() == 7 and probabilities.argsort()[-2] == 9
 assert layout.select("readout") == [0] and layout.n_tokens == 65
 assert seen[[layout.index(3, 2), patch]].sum() > 0.85
-lead = lens.sel(token="cls", layer=[0, 1, 2, 3]).squeeze()
+lead = lens.isel(image=0).sel(token="cls", layer=[0, 1, 2, 3])
 assert (lead.argmax("label") == 7).all()
 assert [int(row.argsort()[-2]) for row in lead.values] == [4, 5, 9, 9]
 assert torch.allclose(torch.tensor(lead.values[-1]), logits[0], atol=1e-5)
 assert abs(shares.sum().item() - target(logits).item()) < 1e-5
-assert shares.squeeze().idxmax() == "L3M"
+assert shares.isel(image=0).idxmax() == "L3M"
 assert target(edited) > 2 * target(logits)
 assert abs(written.sel(layer=1, head=3).item()) < 0.2
 assert effects["effect"].sel(layer=1, head=3) > 3.5

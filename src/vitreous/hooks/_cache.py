@@ -76,6 +76,12 @@ class ActivationCache(Mapping[str, Tensor]):
         except (KeyError, ValueError):
             return False
 
+    def get(self, key: object, default: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The value at a point; `default` where there is none, or none that could be derived."""
+        if key not in self:
+            return default
+        return self[key]
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._keys)
 
@@ -185,9 +191,10 @@ class ActivationCache(Mapping[str, Tensor]):
 
     def _derive(self, name: str) -> Tensor:
         if self._derivation is None or not self._is_readable(name):
+            how = "Run with `incl_bwd`" if name.endswith("_grad") else "Name it in `names_filter`"
             raise HookError(
                 f"`{name}` must be stored or derive from what is stored; this cache holds "
-                f"{self._summary()}. Name it in `names_filter`."
+                f"{self._summary()}. {how}."
             )
         self._derivation.check_weights()
         if self.has_batch_dim:

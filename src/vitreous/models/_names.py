@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 # Under which part of a block a short name lives; "" is the block itself.
 _SUBLAYERS = {
@@ -50,8 +50,8 @@ def canonical_name(n_layers: int) -> Callable[[object], str]:
 
     def canonical(key: object) -> str:
         if isinstance(key, str):
-            return get_act_name(key) if re.fullmatch(r"[a-z_]+\d+[a-z0-9]*", key) else key
-        if not isinstance(key, tuple) or not key or not isinstance(key[0], str):
+            return get_act_name(key) if re.fullmatch(r"[a-z_]+(\d+[a-z0-9]*)?", key) else key
+        if not _is_shorthand(key):
             raise TypeError(
                 f"A hook name must be a string or a tuple such as ('pattern', 3); got {key!r}. "
                 "`model.hook_names()` lists them all."
@@ -59,6 +59,15 @@ def canonical_name(n_layers: int) -> Callable[[object], str]:
         return get_act_name(key[0], *_counted_from_front(key[1:], n_layers))
 
     return canonical
+
+
+def _is_shorthand(key: object) -> TypeGuard[tuple[Any, ...]]:
+    """Whether `key` is (name, layer, part) or less of it, and not a tuple of several names."""
+    if not isinstance(key, tuple) or not 1 <= len(key) <= 3:
+        return False
+    kinds = (str, int, str)
+    fits = all(isinstance(part, kind) for part, kind in zip(key, kinds, strict=False))
+    return fits and (len(key) == 1 or "hook_" not in key[0])
 
 
 def component_site(n_layers: int) -> Callable[[str], tuple[str, dict[str, int]] | None]:

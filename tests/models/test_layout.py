@@ -196,3 +196,12 @@ def test_the_readout_is_the_tokens_that_the_head_depends_on(readout):
     )
     gradient = cache["blocks.2.hook_resid_post_grad"][0]
     assert model.layout.select("readout") == gradient.abs().sum(-1).nonzero().flatten().tolist()
+
+
+@pytest.mark.parametrize(
+    "three", [np.int64(3), torch.tensor(3), [np.int32(3)], np.array([3]), (np.int64(0), 0)]
+)
+def test_whole_numbers_of_numpy_and_torch_are_whole_numbers(three):
+    layout = TokenLayout(1, 0, 2, (1, 3, 4), (2, 5))
+    assert layout.select(three) == [3]
+    assert type(layout.select(three)[0]) is int

@@ -1,9 +1,11 @@
 """Where tokens are: which one is the class token, and which the patch at row 3, column 5."""
 
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -93,8 +95,9 @@ class TokenLayout:
         """
         chosen = self._chosen(positions)
         if not chosen:
+            got = repr(positions) if isinstance(positions, str | list) else "an empty selection"
             raise ValueError(
-                f"`positions` must select a token; got {positions!r}, which selects none of "
+                f"`positions` must select a token; got {got}, which selects none of "
                 f"{self.n_tokens}. This model has {self._census()}."
             )
         return chosen
@@ -104,7 +107,7 @@ class TokenLayout:
 
         Class, distillation and register tokens are dropped. Clips get frames, rows and columns.
         """
-        dim = dim % x.ndim
+        dim = _from_front(dim, x)
         n = x.shape[dim]
         if n not in (self.n_tokens, self.n_patches):
             raise ValueError(
@@ -117,7 +120,7 @@ class TokenLayout:
     def from_grid(self, x: Tensor, dim: int = -1) -> Tensor:
         """Flattens grid dimensions that end at `dim` into one of patches; undoes `to_grid`."""
         grid = self._grid()
-        last = dim % x.ndim
+        last = _from_front(dim, x)
         first = last - len(grid) + 1
         if first < 0 or tuple(x.shape[first : last + 1]) != grid:
             raise ValueError(
@@ -159,16 +162,15 @@ class TokenLayout:
     def _chosen(self, positions: Any) -> list[int]:
         if isinstance(positions, str):
             return self._named(positions)
-        if isinstance(positions, bool):
-            raise _not_positions(positions)
-        if isinstance(positions, int):
-            return self._in_range([positions])
         if isinstance(positions, tuple):
             return [self._at(positions)]
-        if isinstance(positions, Sequence):
-            return self._in_range(list(positions))
-        mask = torch.as_tensor(positions)
-        return self._masked(mask) if mask.dtype == torch.bool else self._in_range(mask.tolist())
+        if hasattr(positions, "__array__"):
+            own = positions if isinstance(positions, Tensor) else np.asarray(positions)
+            positions = torch.as_tensor(own)
+            if positions.dtype == torch.bool:
+                return self._masked(positions)
+            positions = positions.tolist()
+        return self._in_range(list(positions) if isinstance(positions, Sequence) else [positions])
 
     def _named(self, name: str) -> list[int]:
         after_cls = self.cls + self.distillation
@@ -181,7 +183,8 @@ class TokenLayout:
         }
         ranges["readout"] = range(after_cls) if self.readout == "cls" else ranges[self.readout]
         if name not in ranges:
-            raise unknown("group of tokens", name, _NAMED)
+            hint = f"Groups are {', '.join(_NAMED)}."
+            raise unknown("group of tokens", name, _NAMED, hint)
         return list(ranges[name])
 
     def _at(self, place: tuple[int, ...]) -> int:
@@ -191,19 +194,18 @@ class TokenLayout:
                 f"A tuple of `positions` must be {needed}; got {place}. "
                 "Pass a list for several token indices."
             )
-        *frame, row, column = place
+        *frame, row, column = (_whole(i) for i in place)
         return self.index(row, column, *frame)
 
     def _in_range(self, indices: list[Any]) -> list[int]:
-        for i in indices:
-            if isinstance(i, bool) or not isinstance(i, int):
-                raise _not_positions(i)
+        whole = [_whole(i) for i in indices]
+        for i in whole:
             if not -self.n_tokens <= i < self.n_tokens:
                 raise ValueError(
                     f"A token index must lie in 0..{self.n_tokens - 1}; got {i}. "
                     f"This model has {self._census()}."
                 )
-        return [i % self.n_tokens for i in indices]
+        return [i % self.n_tokens for i in whole]
 
     def _masked(self, mask: Tensor) -> list[int]:
         shapes = ((self.n_tokens,), self.grid, self._grid())
@@ -227,8 +229,20 @@ class TokenLayout:
         return ", ".join([*words, f"{clip}{rows} x {columns} patches"])
 
 
-def _not_positions(got: object) -> TypeError:
-    return TypeError(
+def _whole(got: object) -> int:
+    """A whole number of any kind (numpy has several) as an int."""
+    if isinstance(got, numbers.Integral) and not isinstance(got, bool):
+        return int(got)
+    raise TypeError(
         f"`positions` must be a name ({', '.join(_NAMED)}), an index, a list of indices, a "
         f"(row, column) tuple or a bool mask; got {got!r}. Pass one of them."
     )
+
+
+def _from_front(dim: int, x: Tensor) -> int:
+    if not -x.ndim <= dim < x.ndim:
+        raise ValueError(
+            f"`dim` must be one of {x.ndim} dimensions; got {dim} for shape {list(x.shape)}. "
+            "Pass `dim=`."
+        )
+    return dim % x.ndim

@@ -92,6 +92,12 @@ class HookedModule(nn.Module):
         component = self.names.component(site.name)
         if component is not None:
             name, fields = component
+            for field in fields:
+                if getattr(site, field) is not None:
+                    raise ValueError(
+                        f"`{site.name}` names a {field} already; got `{field}=` too. "
+                        f"Pass one of them, or the full hook name `{name}`."
+                    )
             site = dataclasses.replace(site, name=name, **fields)
         name = self.names.one(site.name)
         return site.resolve(name, self.axes(name), self.select_positions)

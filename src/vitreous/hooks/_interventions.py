@@ -160,13 +160,16 @@ class Edit(_SiteIntervention):
     Attributes:
         site: Where.
         function: Gets the values of the site (selected dimensions are shorter) and returns their
-            replacement. It can be saved only when it can be imported by name.
+            replacement, or None for what it left in them. It can be saved only when it can be
+            imported by name.
     """
 
-    function: Callable[[Tensor, HookPoint], Tensor]
+    function: Callable[[Tensor, HookPoint], Tensor | None]
 
     def replacement(self, tensor: Tensor, resolved: ResolvedSite, hook: HookPoint) -> Tensor:
-        return self.function(resolved.read(tensor), hook)
+        values = resolved.read(tensor)
+        returned = self.function(values, hook)
+        return values if returned is None else returned
 
 
 @dataclass(frozen=True)

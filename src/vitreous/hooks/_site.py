@@ -55,7 +55,7 @@ class Site:
         is_pattern = "query" in axes
         asked = {
             "head": self.head,
-            (axes[-1] if axes else "neuron"): self.neuron,
+            (axes[-1] if axes and not is_pattern else "neuron"): self.neuron,
             "query" if is_pattern else "token": _none_if_all(self.positions),
             "key": _none_if_all(self.keys),
         }

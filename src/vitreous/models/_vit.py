@@ -303,6 +303,11 @@ class HookedViT(WeightViews, HookedModule):
 
     def select_positions(self, positions: Any, n_tokens: int) -> list[int]:
         if n_tokens != self.layout.n_tokens and n_tokens != 1:
+            if isinstance(positions, tuple):
+                raise ValueError(
+                    f"(row, column) needs the configured grid, {self.cfg.grid}; got {positions} in "
+                    f"a pass at another size. Pass `layout_for(images).index{positions}`."
+                )
             return self._layout_of_tokens(n_tokens).select(positions)
         return self.layout.resolve(positions, n_tokens)
 

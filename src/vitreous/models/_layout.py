@@ -187,7 +187,7 @@ class TokenLayout:
             raise unknown("group of tokens", name, _NAMED, hint)
         return list(ranges[name])
 
-    def _at(self, place: tuple[int, ...]) -> int:
+    def _at(self, place: tuple[Any, ...]) -> int:
         if len(place) not in (2, 3) or (len(place) == 2 and self.grid[0] > 1):
             needed = "(frame, row, column)" if self.grid[0] > 1 else "(row, column)"
             raise ValueError(

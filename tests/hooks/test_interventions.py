@@ -167,7 +167,7 @@ def test_interventions_are_values():
         (lambda: Ablate(Z, "resample"), TypeError, "must be a cache or a tensor .* got NoneType"),
         (lambda: Ablate("L0H1", "mean", means_of(Z)), UnknownNameError, "No mean is named"),
         (lambda: Steer(Z, torch.ones(3)), ValueError, "`direction` must have width 4 .* got 3"),
-        (lambda: ActivationPatch(Z, OTHER[Z][:2]), ValueError, r"must fit \[3, 7, 2, 4\]; got \[2,"),
+        (lambda: ActivationPatch(Z, OTHER[Z][:2]), ValueError, r"must fit .*; got \[2, 7,"),
         (lambda: ActivationPatch("nothing", OTHER), UnknownNameError, "No hook point is named"),
     ],
 )  # fmt: skip
@@ -230,7 +230,7 @@ def test_a_tensor_that_was_tampered_with_is_refused(tmp_path):
     save_interventions([Steer("L0M", torch.ones(8))], tmp_path / "these.json", MODEL)
     beside = tmp_path / "these.json.safetensors"
     save_file({name: value * 2 for name, value in load_file(beside).items()}, beside)
-    with pytest.raises(ValueError, match="beside `these.json` must have that hash; it has"):
+    with pytest.raises(ValueError, match=r"beside `these\.json` must have that hash"):
         load_interventions(tmp_path / "these.json")
 
 

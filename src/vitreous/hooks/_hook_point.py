@@ -83,10 +83,11 @@ class HookPoint(nn.Module):
     functions. A point that nobody watches costs one attribute look-up.
     """
 
-    def __init__(self, *, on_demand: bool = False) -> None:
+    def __init__(self, *, on_demand: bool = False, hands_on_copies: bool = False) -> None:
         super().__init__()
         self.name = ""
         self.on_demand = on_demand
+        self.hands_on_copies = hands_on_copies  # since what follows may work in place
         self.ctx: dict[Any, Any] = {}
         self.fwd_hooks: list[Hook] = []
         self.bwd_hooks: list[Hook] = []
@@ -154,7 +155,8 @@ class HookPoint(nn.Module):
         leaving = self._differentiable(edited) if self.connected else edited
         if self.recorder is not None:
             self.recorder.record(name, leaving, edited=self.edited)
-        return leaving
+        is_held = self.edited or self.connected  # by a hook, or for its gradient
+        return leaving.clone() if is_held and self.hands_on_copies else leaving
 
     def _differentiable(self, value: Tensor) -> Tensor:
         """A value of its own in the graph, so that points sharing one tensor stay apart."""

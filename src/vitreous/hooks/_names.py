@@ -43,6 +43,10 @@ class HookNames:
     def __contains__(self, name: object) -> bool:
         return name in self._known
 
+    def has(self, name: str) -> bool:
+        """Whether `name`, spelled out, is that of a point."""
+        return name in self._known
+
     def one(self, key: object) -> str:
         """The one point that `key`, a name or a shorthand, stands for."""
         name = self.canonical(key)
@@ -78,7 +82,7 @@ class HookNames:
         return sorted(chosen, key=self._order.__getitem__)
 
     def _single(self, item: object) -> list[str]:
-        if isinstance(item, str) and item not in self._known and _WILDCARD.search(item):
+        if isinstance(item, str) and not self.has(item) and _WILDCARD.search(item):
             return self._matching(lambda name: fnmatch.fnmatchcase(name, item), f"Pattern {item!r}")
         return [self.one(item)]
 

@@ -1,6 +1,6 @@
 """Hooks on any torch module, by module path."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -41,7 +41,7 @@ class WrappedModule(HookedModule):
         for path in self._modules_by_path:
             self._add_point(path)
         self.names = _PathNames(self)
-        self.train(module.training)
+        self.training = module.training  # its parts keep modes of their own
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         calls: dict[str, int] = {}
@@ -64,7 +64,8 @@ class WrappedModule(HookedModule):
         *args: Any,
         **forward: Any,
     ) -> ActivationCache:
-        del keys, edited, args, forward  # which parts and calls there are is known only now
+        del edited, args, forward
+        _require_parts(keys, values)  # which parts and calls there are is known only now
         by_call = [name.removesuffix("_grad") for name in values]
         once = {name for name in by_call if f"{name.partition(':')[0]}:1" not in by_call}
         named = {
@@ -81,7 +82,7 @@ class WrappedModule(HookedModule):
         return self.hook_dict.get(name)
 
     def _add_point(self, name: str) -> None:
-        point = HookPoint()
+        point = HookPoint(hands_on_copies=True)
         point.name = name
         self.hook_dict[name] = point
 
@@ -120,12 +121,26 @@ class _PathNames(HookNames):
         super().__init__(list(module.hook_dict))
         self._module = module
 
+    def has(self, name: str) -> bool:
+        return self._module.point_at(name) is not None
+
     def one(self, key: object) -> str:
-        if isinstance(key, str) and self._module.point_at(key) is not None:
+        if isinstance(key, str) and self.has(key):
             if key not in self._order:
                 self._order[key] = len(self._order)
             return key
         return super().one(key)
+
+
+def _require_parts(asked: Sequence[str], recorded: Iterable[str]) -> None:
+    """Parts and calls that were asked for by name have to come."""
+    came = {part for name in recorded for part in (name, name.partition(":")[0])}
+    missing = [name for name in asked if base_of(name) != name and name not in came]
+    if missing:
+        raise HookError(
+            f"`names_filter` must name what the pass comes by; {missing[0]!r} never came. "
+            f"Ask for {base_of(missing[0])!r} to see what there is."
+        )
 
 
 def _plain(key: str) -> str:

@@ -1,0 +1,312 @@
+"""Hooks, cached runs and interventions on modules that know nothing of them."""
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from tests.laws._models import assert_equal, random_like
+from tests.laws.test_spans import keep
+from vitreous._errors import HookError, UnknownNameError
+from vitreous.hooks import Ablate, Edit, Steer, site, wrap
+
+
+class Bottleneck(nn.Module):
+    """As in a ResNet: one in-place ReLU that runs three times."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(width, 4, 1, bias=False), nn.BatchNorm2d(4)
+        self.conv2, self.bn2 = nn.Conv2d(4, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4)
+        self.conv3, self.bn3 = nn.Conv2d(4, width, 1, bias=False), nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.relu(self.bn2(self.conv2(out)))
+        out = self.bn3(self.conv3(out))
+        out += x
+        return self.relu(out)
+
+
+class ResNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8)
+        self.relu = nn.ReLU(inplace=True)
+        self.layer1 = nn.Sequential(Bottleneck(8), Bottleneck(8))
+        self.fc = nn.Linear(8, 5)
+
+    def forward(self, x):
+        x = self.relu(self.bn1(self.conv1(x)))
+        return self.fc(self.layer1(x).mean((2, 3)))
+
+
+class Pair(nn.Module):
+    def forward(self, x):
+        return x + 1, {"twice": x * 2, "name": "pair", "more": [x * 3, None]}
+
+
+class Nested(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.pair = Pair()
+        self.last = nn.Identity()
+
+    def forward(self, x):
+        one, rest = self.pair(x)
+        return self.last(one + rest["twice"] + rest["more"][0])
+
+
+def randomised(module):
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(torch.randn_like(parameter) * 0.5)
+        for buffer in module.buffers():
+            if buffer.is_floating_point():
+                buffer.copy_(torch.rand_like(buffer) + 0.5)
+    return module.double().eval()
+
+
+@pytest.fixture
+def resnet():
+    return randomised(ResNet())
+
+
+IMAGES = random_like(torch.empty(2, 3, 6, 6, dtype=torch.float64))
+
+
+def plainly_hooked(module, path, images):
+    """What torch's own hooks see leave a module, call by call."""
+    seen = []
+    handle = module.get_submodule(path).register_forward_hook(
+        lambda module, args, output: seen.append(output.detach().clone())
+    )
+    with torch.no_grad():
+        module(images)
+    handle.remove()
+    return seen
+
+
+def torch_hooks(module):
+    return [m for m in module.modules() if m._forward_hooks or m._forward_pre_hooks]
+
+
+def test_cached_values_are_those_of_plain_torch_hooks(resnet):
+    model = wrap(resnet)
+    logits, cache = model.run_with_cache(IMAGES)
+    assert torch.equal(logits, resnet(IMAGES))
+    for path in dict(resnet.named_modules()):
+        seen = plainly_hooked(resnet, path, IMAGES) if path else []
+        names = [path] if len(seen) == 1 else [f"{path}:{call}" for call in range(len(seen))]
+        for name, value in zip(names, seen, strict=True):
+            assert torch.equal(cache[name], value), name
+    assert "layer1.0.relu:2" in cache and "layer1.0.relu:3" not in cache
+
+
+def test_keys_stand_in_the_order_in_which_modules_returned(resnet):
+    _, cache = wrap(resnet).run_with_cache(IMAGES, names_filter="layer1.0*")
+    assert [name.removeprefix("layer1.0.") for name in cache] == [
+        "conv1", "bn1", "relu:0", "conv2", "bn2", "relu:1", "conv3", "bn3", "relu:2", "layer1.0",
+    ]  # fmt: skip
+
+
+def test_the_module_is_untouched(resnet):
+    resnet.train()
+    resnet.bn1.eval()  # as one freezes the statistics of a part
+    modes = [module.training for module in resnet.modules()]
+    names = list(resnet.state_dict())
+    model = wrap(resnet)
+    assert [module.training for module in resnet.modules()] == modes
+    model.eval().run_with_cache(IMAGES)
+    with pytest.raises(ZeroDivisionError):
+        model.run_with_hooks(IMAGES, fwd_hooks=[("layer1.1.bn2", lambda value, hook: 1 / 0)])
+    assert torch_hooks(resnet) == [] and list(resnet.state_dict()) == names
+
+
+def test_hooks_of_the_modules_own_still_run(resnet):
+    seen = []
+    resnet.fc.register_forward_hook(lambda module, args, output: seen.append(output))
+    wrap(resnet).run_with_cache(IMAGES)
+    assert len(seen) == 1 and len(torch_hooks(resnet)) == 1
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_an_edit_reaches_everything_downstream(resnet, in_place):
+    def zero(value, hook):
+        return value.zero_() if in_place else torch.zeros_like(value)
+
+    with torch.no_grad():
+        edited = wrap(resnet).run_with_hooks(IMAGES, fwd_hooks=[("layer1.0.bn3", zero)])
+        nn.init.zeros_(resnet.layer1[0].bn3.weight)
+        nn.init.zeros_(resnet.layer1[0].bn3.bias)
+    assert_equal(edited, resnet(IMAGES))
+
+
+def test_a_hook_on_a_shared_module_fires_at_every_call_and_on_a_call_at_that_one(resnet):
+    model, fired = wrap(resnet), []
+    model.run_with_hooks(
+        IMAGES, fwd_hooks=[("layer1.0.relu", lambda value, hook: fired.append(value.shape[1]))]
+    )
+    assert fired == [4, 4, 8]
+    model.run_with_hooks(
+        IMAGES, fwd_hooks=[("layer1.0.relu:1", lambda value, hook: fired.append(hook.name))]
+    )
+    assert fired == [4, 4, 8, "layer1.0.relu:1"]
+
+
+def test_one_call_of_a_shared_module_can_be_cached_alone(resnet):
+    _, cache = wrap(resnet).run_with_cache(IMAGES, names_filter=["layer1.0.relu:1", "fc"])
+    expected = plainly_hooked(resnet, "layer1.0.relu", IMAGES)[1]
+    assert torch.equal(cache["layer1.0.relu:1"], expected)
+    assert set(cache) == {"layer1.0.relu:1", "fc"}
+
+
+def test_parts_of_tuples_and_dictionaries_have_names():
+    x = torch.randn(2, 3)
+    _, cache = wrap(Nested()).run_with_cache(x)
+    expected = {
+        "pair[0]": x + 1,
+        "pair[1][twice]": x * 2,
+        "pair[1][more][0]": x * 3,
+        "last": 6 * x + 1,
+    }
+    assert set(cache) == set(expected)
+    for name, value in expected.items():
+        assert torch.allclose(cache[name], value), name
+
+
+@pytest.mark.parametrize("name", ["pair[0]", "pair[1][twice]", "pair[1][more][0]"])
+def test_a_part_can_be_asked_for_and_edited_alone(name):
+    model, x = wrap(Nested()), torch.randn(2, 3)
+    _, cache = model.run_with_cache(x, names_filter=name)
+    assert set(cache) == {name}
+    edited = model.run_with_hooks(x, fwd_hooks=[(name, lambda value, hook: value + 10)])
+    assert torch.allclose(edited, model(x) + 10)
+    zeroed = model.run_with_hooks(x, fwd_hooks=[(name, lambda value, hook: value.zero_())])
+    assert torch.allclose(zeroed, model(x) - cache[name])
+
+
+def test_a_hook_on_a_module_that_returns_no_tensor_raises_and_names_the_parts():
+    with pytest.raises(
+        HookError, match=r"needs a tensor; .* tuple\. Hook one of pair\[0\], pair\[1\]"
+    ):
+        wrap(Nested()).run_with_hooks(torch.randn(2, 3), fwd_hooks=[("pair", keep)])
+
+
+def test_a_part_that_does_not_come_never_fires():
+    model, x = wrap(Nested()), torch.randn(2, 3)
+    for name in ("pair[7]", "pair[0]:1", "last[0]"):
+        with pytest.raises(HookError, match="the pass didn't come by"):
+            model.run_with_hooks(x, fwd_hooks=[(name, keep)])
+        with pytest.raises(HookError, match="must name what the pass comes by"):
+            model.run_with_cache(x, names_filter=["last", name])
+
+
+def test_a_tensor_that_a_hook_returned_is_not_worked_on_in_place(resnet):
+    mine = -torch.ones(2, 4, 4, 4, dtype=torch.float64)
+    wrap(resnet).run_with_hooks(IMAGES, fwd_hooks=[("layer1.0.bn1", lambda value, hook: mine)])
+    assert (mine == -1).all()
+
+
+def test_unknown_paths_raise_with_the_nearest(resnet):
+    model = wrap(resnet)
+    with pytest.raises(UnknownNameError, match=r"'layer1\.0\.con1'\. Nearest: layer1\.0\.conv1"):
+        model.run_with_cache(IMAGES, names_filter="layer1.0.con1")
+    with pytest.raises(HookError, match=r"Pattern 'layer9\[0\]' must match a hook point"):
+        model.add_hook("layer9[0]", keep)
+
+
+def test_interventions_act_on_whole_values(resnet):
+    model = wrap(resnet)
+    with model.intervene([Ablate("layer1.1.conv3", "zero"), Edit("fc", lambda v, hook: v * 2)]):
+        edited = model(IMAGES)
+    zero = [("layer1.1.conv3", lambda value, hook: torch.zeros_like(value))]
+    assert_equal(edited, 2 * model.run_with_hooks(IMAGES, fwd_hooks=zero))
+    with model.intervene(Steer("fc", torch.ones(5), 3.0)):
+        assert_equal(model(IMAGES), resnet(IMAGES) + 3)
+    with pytest.raises(ValueError, match="must have a token dimension"):
+        model.resolve_site(site("fc", positions=0))
+
+
+def out_of_place(module):
+    for part in module.modules():
+        if isinstance(part, nn.ReLU):
+            part.inplace = False
+    return module
+
+
+@pytest.mark.parametrize(
+    "path", ["conv1", "bn1", "layer1.0.bn2", "layer1.0.conv3", "layer1.0", "fc"]
+)
+@pytest.mark.parametrize("frozen", [False, True])
+def test_gradients_are_those_in_front_of_what_works_in_place(resnet, path, frozen):
+    resnet.requires_grad_(not frozen)
+    weights = random_like(torch.empty(2, 5, dtype=torch.float64))
+    _, cache = wrap(resnet).run_with_cache(
+        IMAGES, names_filter=path, incl_bwd=lambda logits: (logits * weights).sum(1)
+    )
+    seen = {}
+
+    def remember(module, args, output):
+        seen["value"] = output if output.requires_grad else output.requires_grad_()
+        return seen["value"].clone()
+
+    out_of_place(resnet).get_submodule(path).register_forward_hook(remember)
+    [expected] = torch.autograd.grad((resnet(IMAGES) * weights).sum(), seen["value"])
+    assert_equal(cache[f"{path}_grad"], expected)
+    assert all(parameter.grad is None for parameter in resnet.parameters())
+
+
+def test_backward_hooks_see_the_gradient_in_front_of_what_works_in_place(resnet):
+    seen, images = [], IMAGES.clone().requires_grad_()
+    model = wrap(resnet)
+    hooks = [("layer1.0.bn2", lambda gradient, hook: seen.append(gradient.clone()))]
+    model.run_with_hooks(images, bwd_hooks=hooks).sum().backward()
+    _, cache = model.run_with_cache(
+        IMAGES, names_filter="layer1.0.bn2", incl_bwd=lambda logits: logits.sum(1)
+    )
+    assert_equal(seen[0], cache["layer1.0.bn2_grad"])
+
+
+def test_an_untouched_timm_vit_runs_as_it_is():
+    torch.manual_seed(0)
+    vit = timm.create_model("vit_tiny_patch16_224", img_size=32, depth=2, num_classes=5).eval()
+    vit = randomised(vit)
+    images = random_like(torch.empty(2, 3, 32, 32, dtype=torch.float64))
+    model = wrap(vit)
+    logits, cache = model.run_with_cache(images, names_filter=["blocks.*", "norm"])
+    assert torch.equal(logits, vit(images))
+    for path in ("blocks.0.attn.qkv", "blocks.1.mlp.fc1", "blocks.1", "norm"):
+        assert torch.equal(cache[path], plainly_hooked(vit, path, images)[0]), path
+    with model.intervene(Ablate("blocks.1.attn.proj", "zero")):
+        ablated = model(images)
+    nn.init.zeros_(vit.blocks[1].attn.proj.weight)
+    nn.init.zeros_(vit.blocks[1].attn.proj.bias)
+    assert_equal(ablated, vit(images))
+    assert torch_hooks(vit) == []
+
+
+def test_a_hook_may_run_the_wrapped_module_again(resnet):
+    model = wrap(resnet)
+    plain = model.run_with_cache(IMAGES)[1]
+    inner = []
+
+    def run_again(value, hook):
+        if not inner:
+            inner.append(None)
+            inner.append(model(IMAGES * 2))
+
+    _, cache = model.run_with_cache(IMAGES, fwd_hooks=[("layer1.0.conv2", run_again)])
+    assert list(cache) == list(plain)
+    for name, value in cache.items():
+        assert torch.equal(value, plain[name]), name
+    assert torch.equal(inner[1], resnet(IMAGES * 2))
+
+
+def test_a_module_under_two_names_answers_to_the_first():
+    layer = nn.Linear(3, 3)
+    tied = nn.Sequential(layer, nn.ReLU(), layer)
+    _, cache = wrap(tied).run_with_cache(torch.randn(2, 3))
+    assert list(cache) == ["0:0", "1", "0:1"]

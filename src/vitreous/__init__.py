@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from vitreous import report as report
     from vitreous import training as training
     from vitreous import view as view
+    from vitreous._errors import HookError as HookError
+    from vitreous._errors import ImageError as ImageError
+    from vitreous._errors import MissingDependencyError as MissingDependencyError
+    from vitreous._errors import UnknownNameError as UnknownNameError
+    from vitreous._errors import UnsupportedModelError as UnsupportedModelError
+    from vitreous._errors import WeightsError as WeightsError
     from vitreous.decomposition import direct_logit_shares as direct_logit_shares
     from vitreous.hooks import Ablate as Ablate
     from vitreous.hooks import ActivationCache as ActivationCache
@@ -65,10 +71,16 @@ _HOMES = {
     "ActivationPatch": "hooks",
     "Edit": "hooks",
     "FactoredMatrix": "models",
+    "HookError": "_errors",
     "HookedViT": "models",
     "HookedViTConfig": "models",
+    "ImageError": "_errors",
+    "MissingDependencyError": "_errors",
     "Steer": "hooks",
     "TokenLayout": "models",
+    "UnknownNameError": "_errors",
+    "UnsupportedModelError": "_errors",
+    "WeightsError": "_errors",
     "direct_logit_shares": "decomposition",
     "explain": "report",
     "from_module": "models",

@@ -52,10 +52,20 @@ def nearest(name: str, candidates: Iterable[str], count: int = 3) -> list[str]:
     return [candidate for score, _, candidate in ranked[:count] if score >= 0.5]
 
 
-def unknown(kind: str, name: object, candidates: Iterable[str], hint: str = "") -> UnknownNameError:
-    """Builds the error for a name that nothing has, with the nearest names that something has."""
+def unknown(
+    kind: str,
+    name: object,
+    candidates: Iterable[str],
+    hint: str = "",
+    *,
+    looks_like: str | None = None,
+) -> UnknownNameError:
+    """Builds the error for a name that nothing has, with the nearest names that something has.
+
+    `looks_like` is what to compare with the candidates, where that isn't `name` itself.
+    """
     message = f"No {kind} is named {name!r}."
-    close = nearest(str(name), candidates)
+    close = nearest(looks_like or str(name), candidates)
     if close:
         message += f" Nearest: {', '.join(close)}."
     return UnknownNameError(f"{message} {hint}".rstrip())

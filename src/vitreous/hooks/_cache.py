@@ -169,9 +169,11 @@ class ActivationCache(Mapping[str, Tensor]):
     def _canonical(self, key: object) -> str:
         if isinstance(key, str) and key in self._values:
             return key
-        if isinstance(key, str) and key.endswith("_grad"):
-            return self._names.one(key.removesuffix("_grad")) + "_grad"
-        return self._names.one(key)
+        short = key[0] if isinstance(key, tuple) and key else key
+        if not isinstance(short, str) or not short.endswith("_grad"):
+            return self._names.one(key)
+        short = short.removesuffix("_grad")
+        return self._names.one((short, *key[1:]) if isinstance(key, tuple) else short) + "_grad"
 
     def _is_stored(self, name: str) -> bool:
         return name in self._values

@@ -1,5 +1,6 @@
 """Interventions as values: made once, printed, saved, combined, and applied to any run."""
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -38,7 +39,8 @@ class _SiteIntervention(Intervention):
     site: Site | str
 
     def __repr__(self) -> str:
-        fields = (f"{name}={_brief(value)}" for name, value in vars(self).items() if name != "site")
+        given = (f for f in dataclasses.fields(self) if getattr(self, f.name) is not f.default)
+        fields = (f"{f.name}={_brief(getattr(self, f.name))}" for f in given if f.name != "site")
         return f"{type(self).__name__}({', '.join([str(self.site), *fields])})"
 
     def hooks(self, model: "HookedModule") -> list[tuple[str, HookFunction]]:

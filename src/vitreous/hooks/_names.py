@@ -51,7 +51,8 @@ class HookNames:
         """The one point that `key`, a name or a shorthand, stands for."""
         name = self.canonical(key)
         if name not in self._known:
-            raise unknown("hook point", key, self._order, "`model.hook_names()` lists them all.")
+            hint = "`model.hook_names()` lists them all."
+            raise unknown("hook point", key, self._order, hint, looks_like=name)
         return name
 
     def select(self, wanted: NamesFilter) -> list[str]:

@@ -92,10 +92,11 @@ def component_site(n_layers: int) -> Callable[[str], tuple[str, dict[str, int]] 
 
 
 def _counted_from_front(rest: tuple[Any, ...], n_layers: int) -> tuple[Any, ...]:
-    if rest and isinstance(rest[0], int) and rest[0] < 0:
-        if rest[0] < -n_layers:
-            raise ValueError(
-                f"A layer must lie in {-n_layers}..{n_layers - 1}; got {rest[0]}. Choose another."
-            )
-        return (rest[0] + n_layers, *rest[1:])
-    return rest
+    if not rest or not isinstance(rest[0], int):
+        return rest
+    layer, *part = rest
+    if not -n_layers <= layer < n_layers:
+        raise ValueError(
+            f"A layer must lie in {-n_layers}..{n_layers - 1}; got {layer}. Choose another."
+        )
+    return (layer % n_layers, *part)

@@ -54,7 +54,7 @@ def everything(size):
             site("blocks.0.hook_q_input", head=1, positions=0, neuron=2),
             ("blocks.0.hook_q_input", [0], [1], [2]),
         ),
-        (site("ln_final.hook_normalized", neuron=3), ("ln_final.hook_normalized", everything(9), [3])),
+        (site("hook_ln_final", neuron=3), ("hook_ln_final", everything(9), [3])),
         (site("hook_post_head_pre_normalize", neuron=1), ("hook_post_head_pre_normalize", [1])),
         (site("k2", head=-1), ("blocks.2.attn.hook_k", everything(9), [1], everything(4))),
     ],

@@ -1,207 +1,174 @@
-"""Where tokens are: every way to select them, and from tokens to the grid and back."""
-
-import itertools
+"""Tokens know where they are."""
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.tiny import READOUTS, random_images, random_model
+from tests.laws._models import build, configs, images_for, law
+from vitreous._errors import UnknownNameError
 from vitreous.models import TokenLayout
 
-# One class, one distillation and two register tokens, and 3 x 4 patches of 2 x 5 pixels.
-LAYOUT = TokenLayout(1, 1, 2, (1, 3, 4), (2, 5))
-CLIP = TokenLayout(1, 0, 1, (2, 3, 4), (2, 5))
+FULL = TokenLayout(1, 1, 2, (1, 2, 3), (4, 5))  # cls dist reg0 reg1, then a 2 x 3 grid
+CLIP = TokenLayout(1, 0, 0, (2, 2, 3), (4, 4), "patches")
+BARE = TokenLayout(0, 0, 0, (1, 2, 3), (4, 4), "patches")
 
 
-@st.composite
-def layouts(draw: st.DrawFn) -> TokenLayout:
-    cls = draw(st.integers(0, 1))
-    readout = draw(st.sampled_from(["patches", "all", *(["cls"] * cls)]))
-    size = st.integers(1, 4)
-    distillation = draw(st.integers(0, cls))
-    registers = draw(st.integers(0, 3))
-    grid = draw(st.tuples(st.integers(1, 3), size, size))
-    return TokenLayout(cls, distillation, registers, grid, draw(st.tuples(size, size)), readout)
-
-
-def enumerated(layout: TokenLayout) -> list[tuple[str, tuple[int, ...]]]:
-    """Each token in order: which kind it is, and which of them or where."""
-    prefix = [
-        (kind, (i,))
-        for kind, count in [
-            ("cls", layout.cls),
-            ("distillation", layout.distillation),
-            ("registers", layout.registers),
-        ]
-        for i in range(count)
-    ]
-    return prefix + [("patches", place) for place in itertools.product(*map(range, layout.grid))]
-
-
-def counted(layout: TokenLayout, *kinds: str) -> list[int]:
-    return [i for i, (kind, _) in enumerate(enumerated(layout)) if kind in kinds]
-
-
-# ---- properties
-
-
-@given(layouts())
-def test_counts_are_those_of_an_enumeration(layout):
-    tokens = enumerated(layout)
-    assert layout.n_tokens == len(tokens) == len(layout.names()) == len(set(layout.names()))
-    assert layout.n_patches == len(counted(layout, "patches"))
-    assert layout.n_prefix == len(tokens) - layout.n_patches
-
-
-@given(layouts(), st.sampled_from(["cls", "distillation", "registers", "patches"]))
-def test_a_group_is_its_tokens_and_an_empty_one_raises(layout, group):
-    expected = counted(layout, group)
-    if expected:
-        assert layout.select(group) == expected
-    else:
-        with pytest.raises(ValueError, match="must select a token"):
-            layout.select(group)
-
-
-@given(layouts())
-def test_all_and_readout_are_what_they_say(layout):
-    reads = {"cls": ("cls", "distillation"), "patches": ("patches",)}
-    everything = ("cls", "distillation", "registers", "patches")
-    assert layout.select("all") == list(range(layout.n_tokens))
-    assert layout.select("readout") == counted(layout, *reads.get(layout.readout, everything))
-
-
-@given(layouts(), st.data())
-def test_places_indices_and_masks_mean_the_same_patch(layout, data):
-    where = data.draw(st.sampled_from(counted(layout, "patches")))
-    frame, row, column = enumerated(layout)[where][1]
-    clip = layout.grid[0] > 1
-    over_tokens = torch.arange(layout.n_tokens) == where
-    over_grid = over_tokens[layout.n_prefix :].reshape(layout.grid)
-    assert layout.index(row, column, frame) == where
-    same = [where, where - layout.n_tokens, [where], (frame, row, column), over_tokens, over_grid]
-    same += [] if clip else [(row, column), over_grid[0]]
-    assert [layout.select(each) for each in same] == [[where]] * len(same)
-    assert layout.names()[where] == (f"f{frame}" if clip else "") + f"r{row}c{column}"
-
-
-@given(layouts(), st.data())
-def test_lists_keep_their_order_and_masks_have_that_of_the_tokens(layout, data):
-    indices = data.draw(st.lists(st.integers(0, layout.n_tokens - 1), min_size=1))
-    assert layout.select(indices) == layout.select(torch.tensor(indices)) == indices
-    mask = torch.zeros(layout.n_tokens, dtype=torch.bool)
-    mask[indices] = True
-    assert layout.select(mask) == layout.select(mask.numpy()) == sorted(set(indices))
-
-
-@given(layouts(), st.integers(0, 2))
-def test_from_grid_undoes_to_grid(layout, dim):
-    shape = [2, 3]
-    shape.insert(dim, layout.n_tokens)
-    tokens = torch.randn(shape)
-    patches = tokens.narrow(dim, layout.n_prefix, layout.n_patches)
-    n_grid = 3 if layout.grid[0] > 1 else 2
-    for given_tokens in (tokens, patches):
-        grid = layout.to_grid(given_tokens, dim)
-        assert torch.equal(layout.from_grid(grid, dim + n_grid - 1), patches)
-        assert torch.equal(layout.to_grid(layout.from_grid(grid, dim + n_grid - 1), dim), grid)
-
-
-@given(layouts())
-def test_a_value_stands_on_the_grid_where_its_token_lies(layout):
-    grid = layout.to_grid(torch.arange(layout.n_tokens)[None], dim=1)[0]
-    grid = grid if layout.grid[0] > 1 else grid[None]
-    for where, (kind, place) in enumerate(enumerated(layout)):
-        assert kind != "patches" or grid[place] == where
-
-
-@given(layouts(), st.booleans(), st.integers(0, 1000))
-def test_coverage_is_the_mean_over_the_pixels_of_a_patch(layout, is_bool, seed):
-    (_, rows, columns), (height, width) = layout.grid, layout.patch_size
-    generator = torch.Generator().manual_seed(seed)
-    mask = torch.rand(2, rows * height, columns * width, generator=generator)
-    mask = mask > 0.5 if is_bool else mask
-    coverage = layout.coverage(mask)
-    assert coverage.shape == (2, rows, columns)
-    for image, row, column in itertools.product(range(2), range(rows), range(columns)):
-        pixels = [
-            float(mask[image, row * height + y, column * width + x])
-            for y in range(height)
-            for x in range(width)
-        ]
-        assert abs(coverage[image, row, column].item() - sum(pixels) / len(pixels)) < 1e-6
-
-
-# ---- examples that a person can check
-
-
-def test_names_read_like_places():
-    assert LAYOUT.names()[:6] == ["cls", "dist", "reg0", "reg1", "r0c0", "r0c1"]
-    assert LAYOUT.names()[-1] == "r2c3"
-    assert CLIP.names()[:3] == ["cls", "reg0", "f0r0c0"]
-    assert CLIP.names()[-1] == "f1r2c3"
+def mask(*true, shape):
+    found = torch.zeros(shape, dtype=torch.bool)
+    for place in true:
+        found[place] = True
+    return found
 
 
 @pytest.mark.parametrize(
-    ("positions", "tokens"),
+    ("layout", "positions", "tokens"),
     [
-        ("cls", [0]),
-        ("readout", [0, 1]),
-        ("registers", [2, 3]),
-        (5, [5]),
-        (-1, [15]),
-        ([5, 0, 5], [5, 0, 5]),
-        ([-16], [0]),
-        (range(3), [0, 1, 2]),
-        ((0, 0), [4]),
-        ((2, 3), [15]),
-        ((-1, -1), [15]),
-        ((0, 1, 0), [8]),
-        (torch.tensor([3, -1]), [3, 15]),
-        (np.array([2, 1]), [2, 1]),
-        (torch.eye(3, 4, dtype=torch.bool), [4, 9, 14]),
-        (np.eye(3, 4, dtype=bool)[None], [4, 9, 14]),
+        (FULL, "all", list(range(10))),
+        (FULL, "cls", [0]),
+        (FULL, "distillation", [1]),
+        (FULL, "registers", [2, 3]),
+        (FULL, "patches", [4, 5, 6, 7, 8, 9]),
+        (FULL, "readout", [0, 1]),
+        (CLIP, "readout", list(range(1, 13))),
+        (BARE, "readout", [0, 1, 2, 3, 4, 5]),
+        (FULL, 3, [3]),
+        (FULL, -1, [9]),
+        (FULL, [0, -1, 0], [0, 9, 0]),
+        (FULL, range(2), [0, 1]),
+        (FULL, (1, 2), [9]),
+        (FULL, (-1, 0), [7]),
+        (FULL, (0, 0, 1), [5]),
+        (CLIP, (1, 0, 2), [9]),
+        (FULL, mask(0, 5, shape=(10,)), [0, 5]),
+        (FULL, mask((1, 1), (0, 2), shape=(2, 3)), [6, 8]),
+        (FULL, mask((0, 1, 1), shape=(1, 2, 3)), [8]),
+        (CLIP, mask((1, 0, 0), shape=(2, 2, 3)), [7]),
+        (FULL, np.array([1, 2]), [1, 2]),
+        (FULL, np.array([True] + [False] * 9), [0]),
+        (FULL, torch.tensor([4, 1]), [4, 1]),
+        (FULL, torch.tensor(4), [4]),
+        (FULL, np.int64(4), [4]),
     ],
 )
-def test_positions_can_be_said_in_these_ways(positions, tokens):
-    assert LAYOUT.select(positions) == tokens
-
-
-def test_a_tuple_is_a_place_and_a_list_is_two_tokens():
-    assert LAYOUT.select((1, 2)) == [LAYOUT.index(row=1, column=2)] == [10]
-    assert LAYOUT.select([1, 2]) == [1, 2]
-
-
-def test_places_in_a_clip_have_a_frame():
-    assert CLIP.select((1, 0, 2)) == [CLIP.index(0, 2, frame=1)] == [2 + 12 + 2]
-    assert CLIP.index(-1, -1, -1) == CLIP.n_tokens - 1
-    assert CLIP.to_grid(torch.zeros(5, CLIP.n_tokens)).shape == (5, 2, 3, 4)
-
-
-def test_one_pooled_token_is_everything_that_is_read():
-    assert LAYOUT.resolve("all", 1) == LAYOUT.resolve("readout", 1) == [0]
-    assert LAYOUT.resolve([3, 4], LAYOUT.n_tokens) == [3, 4]
-
-
-@pytest.mark.parametrize("readout", READOUTS)
-def test_the_readout_is_the_tokens_that_the_head_depends_on(readout):
-    model = random_model(**READOUTS[readout])
-    _, cache = model.run_with_cache(
-        random_images(1),
-        names_filter="blocks.2.hook_resid_post",
-        incl_bwd=lambda logits: logits[:, 0],
-    )
-    gradient = cache["blocks.2.hook_resid_post_grad"][0]
-    assert model.layout.select("readout") == gradient.abs().sum(-1).nonzero().flatten().tolist()
+def test_positions_mean_these_tokens(layout, positions, tokens):
+    assert layout.select(positions) == tokens
 
 
 @pytest.mark.parametrize(
-    "three", [np.int64(3), torch.tensor(3), [np.int32(3)], np.array([3]), (np.int64(0), 0)]
-)
-def test_whole_numbers_of_numpy_and_torch_are_whole_numbers(three):
-    layout = TokenLayout(1, 0, 2, (1, 3, 4), (2, 5))
-    assert layout.select(three) == [3]
-    assert type(layout.select(three)[0]) is int
+    ("layout", "positions", "error", "says"),
+    [
+        (BARE, "cls", ValueError, r"got 'cls', which selects none of 6\. .* 2 x 3"),
+        (BARE, "registers", ValueError, "must select a token"),
+        (FULL, [], ValueError, r"must select a token; got \[\]"),
+        (FULL, mask(shape=(2, 3)), ValueError, "must select a token"),
+        (FULL, "class", UnknownNameError, "No group of tokens is named 'class'"),
+        (FULL, 10, ValueError, r"in 0\.\.9; got 10\. This model has 1 class token, 1 distillation"),
+        (FULL, [0, -11], ValueError, "got -11"),
+        (FULL, (2, 0), ValueError, r"`row` must lie in 0\.\.1; got 2"),
+        (FULL, (0, -4), ValueError, r"`column` must lie in 0\.\.2; got -4"),
+        (FULL, (1,), ValueError, r"A tuple of `positions` must be \(row, column\); got \(1,\)"),
+        (FULL, (0, 1, 1, 1), ValueError, "Pass a list for several token indices"),
+        (CLIP, (0, 1), ValueError, r"must be \(frame, row, column\)"),
+        (FULL, mask(0, shape=(6,)), ValueError, r"10 tokens or the 2 x 3 grid; got .* \[6\]"),
+        (FULL, mask((0, 0), shape=(3, 2)), ValueError, "must cover 10 tokens"),
+        (FULL, True, TypeError, "`positions` must be a name"),
+        (FULL, [0, True], TypeError, "got True"),
+        (FULL, 1.0, TypeError, r"`positions` must be a name .* got 1\.0"),
+        (FULL, [0.5], TypeError, r"got 0\.5"),
+        (FULL, None, TypeError, "got None"),
+        (FULL, {1}, TypeError, r"got \{1\}"),
+        (FULL, ["cls"], TypeError, "got 'cls'"),
+        (FULL, [(0, 1)], TypeError, r"got \(0, 1\)"),
+        (FULL, torch.tensor([[0, 1]]), TypeError, r"got \[0, 1\]"),
+    ],
+)  # fmt: skip
+def test_what_is_no_position_raises(layout, positions, error, says):
+    with pytest.raises(error, match=says):
+        layout.select(positions)
+
+
+def test_every_token_has_a_name_of_its_own():
+    patches = ["r0c0", "r0c1", "r0c2", "r1c0", "r1c1", "r1c2"]
+    assert FULL.names() == ["cls", "dist", "reg0", "reg1", *patches]
+    assert BARE.names() == patches
+    assert CLIP.names()[1] == "f0r0c0" and CLIP.names()[-1] == "f1r1c2"
+
+
+@pytest.mark.parametrize("layout", [FULL, CLIP, BARE])
+def test_the_name_of_a_patch_says_its_row_and_column(layout):
+    names, (frames, rows, columns) = layout.names(), layout.grid
+    for f in range(frames):
+        for r in range(rows):
+            for c in range(columns):
+                name = names[layout.index(row=r, column=c, frame=f)]
+                assert name == (f"f{f}" if frames > 1 else "") + f"r{r}c{c}"
+
+
+@pytest.mark.parametrize("layout", [FULL, CLIP, BARE])
+@pytest.mark.parametrize("dim", [0, 1, 2, -1])
+def test_a_grid_is_the_patches_and_flattens_to_them_again(layout, dim):
+    shape = [2, 3, 4]
+    shape[dim] = layout.n_tokens
+    x = torch.randn(shape)
+    grid = layout.to_grid(x, dim)
+    patches = x.index_select(dim % 3, torch.tensor(layout.select("patches")))
+    n_grid = 3 if layout is CLIP else 2
+    assert torch.equal(layout.from_grid(grid, dim if dim < 0 else dim + n_grid - 1), patches)
+    assert torch.equal(layout.to_grid(patches, dim), grid)
+    place = (*[slice(None)] * (dim % 3), *((1,) if layout is CLIP else ()), 1, 2)
+    assert torch.equal(grid[place], x.select(dim, layout.n_tokens - 1))
+
+
+def test_grids_of_another_size_raise():
+    with pytest.raises(ValueError, match="needs 10 tokens or 6 patches in dimension 1; got 7"):
+        FULL.to_grid(torch.zeros(2, 7))
+    with pytest.raises(ValueError, match=r"needs 2 x 3 in the dimensions that end at 2; got shape"):
+        FULL.from_grid(torch.zeros(2, 3, 2))
+    with pytest.raises(ValueError, match="needs 2 x 3 in the dimensions that end at 0"):
+        FULL.from_grid(torch.zeros(6))
+
+
+@law(st.integers(0, 2**16))
+def test_coverage_is_the_share_of_covered_pixels(seed):
+    pixels = torch.rand(2, 8, 15, generator=torch.Generator().manual_seed(seed)) > 0.6
+    naive = torch.zeros(2, 2, 3)
+    for image, y, x in pixels.nonzero().tolist():
+        naive[image, y // 4, x // 5] += 1 / 20
+    assert torch.allclose(FULL.coverage(pixels), naive)
+    assert torch.allclose(FULL.coverage(pixels[0]), naive[0])
+
+
+def test_a_mask_of_other_pixels_raises():
+    with pytest.raises(ValueError, match="`mask` must be 8 x 15 pixels; got 8 x 16"):
+        FULL.coverage(torch.zeros(8, 16))
+
+
+def test_covered_patches_are_positions():
+    pixels = torch.zeros(8, 15)
+    pixels[5, 6] = 1
+    assert FULL.select(FULL.coverage(pixels) > 0) == [FULL.index(1, 1)]
+
+
+@law(configs())
+def test_the_layout_of_a_model_counts_its_tokens(cfg):
+    model = build(cfg)
+    _, cache = model.run_with_cache(images_for(cfg))
+    layout = cache.layout
+    assert layout == model.layout
+    assert layout.n_tokens == len(layout.names()) == cache["hook_embed"].shape[1]
+    assert layout.n_prefix == cfg.cls_token + cfg.distillation_token + cfg.n_registers
+    assert layout.grid[1:] == cfg.grid
+
+
+@law(configs(position=st.none()), st.integers(0, 1), st.integers(0, 2))
+def test_a_patch_of_the_layout_is_that_patch_of_the_image(cfg, row, column):
+    model, images = (
+        build(cfg.replace(image_size=(4, 9))),
+        images_for(cfg.replace(image_size=(4, 9))),
+    )
+    (height, width), changed = cfg.patch_size, images.clone()
+    changed[:, :, row * height : (row + 1) * height, column * width : (column + 1) * width] += 1
+    before, after = (model.run_with_cache(x)[1]["hook_embed"] for x in (images, changed))
+    moved = (before != after).any(-1).nonzero()[:, 1].unique().tolist()
+    assert moved == model.layout.select((row, column))

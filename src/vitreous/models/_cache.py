@@ -312,9 +312,10 @@ class ViTActivationCache(ActivationCache):
         if recompute_ln:
             return norm.fused(residual_stack)
         scale = self._batched(self[f"{name}.hook_scale"])
-        if scale.shape[1] == self.layout.n_tokens:
-            scale = scale[:, self.layout.select(positions)]
-        if scale.shape[1] != residual_stack.shape[-2] and scale.shape[1] != 1:
+        chosen = self.layout.select(positions)
+        if name != "ln_final" or self.model.cfg.pooling.normalizes_tokens:
+            scale = scale[:, chosen]
+        elif scale.shape[1] > 1 and chosen != self.layout.select("readout"):
             raise ValueError(
                 "Pooling comes before the final norm here, with a scale per head; rows per token "
                 "have none. Use `cache.logit_attrs` or `target.readout(cache)`."

@@ -1,9 +1,10 @@
 """What is being explained: a number per image, and where in the stream it is read."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -42,7 +43,7 @@ class Target:
     """
 
     name: str
-    model: "HookedViT"
+    model: "HookedViT" = field(repr=False)
     coefficients: Float[Tensor, "batch labels"] | None = None
     function: Callable[[Tensor], Tensor] | None = None
 
@@ -51,6 +52,12 @@ class Target:
         if self.function is not None:
             return self._checked(self.function(logits), logits)
         coefficients = self._coefficients().to(logits)
+        n_outputs = coefficients.shape[-1]
+        if logits.ndim != 2 or logits.shape[-1] != n_outputs:
+            raise ValueError(
+                f"A target must read one output per image, [images, {n_outputs}]; got shape "
+                f"{list(logits.shape)}. Use a function for a model that pools nothing."
+            )
         self._require_rows(len(logits))
         return (logits * coefficients).sum(-1)
 
@@ -60,9 +67,11 @@ class Target:
         Exact: norm scales and pooling weights are those of the run, so the reading is linear.
 
         Raises:
-            ValueError: The target is a function, or the model pools nothing.
+            ValueError: The target is a function, or the model pools nothing, or is another one
+                than that of the run.
             HookError: A hook replaced what lies between the stream and the output.
         """
+        _require_own(self, cache.model)
         _require_untouched_readout(cache)
         with torch.set_grad_enabled(torch.is_grad_enabled() and cache._holds_graph()):
             return self._linear_reading(cache)
@@ -81,7 +90,7 @@ class Target:
         """
         coefficients = self._coefficients()
         model = self.model
-        if len(coefficients) != 1 or model.cfg.distillation_token:
+        if len(coefficients) != 1 or model.pooling.reads_distillation:
             why = "one target per image" if len(coefficients) != 1 else "a model with two heads"
             raise ValueError(
                 f"`direction` exists where one vector suffices; got {why}. "
@@ -167,43 +176,79 @@ class Target:
 def make_target(model: "HookedViT", what: Any, minus: Any, name: str | None) -> Target:
     """Builds a target from class names, indices, groups, lists, vectors or a function."""
     if isinstance(what, Target) and minus is None:
-        return what
-    if callable(what) and not isinstance(what, Tensor | Target):
-        if minus is not None:
-            raise ValueError(
-                "`minus` must be None for a function; got both. Subtract inside the function."
-            )
-        return Target(name or getattr(what, "__name__", "metric"), model, function=what)  # pyright: ignore[reportArgumentType]
+        _require_own(what, model)
+        return what if name is None else replace(what, name=name)
+    if minus is None and _is_metric(what):
+        return Target(name or getattr(what, "__name__", "metric"), model, function=what)
     plus, title = _coefficients_of(model, what)
     if minus is not None:
         less, other = _coefficients_of(model, minus)
+        plus, less = _of_one_length([plus, less])
         plus, title = plus - less, f"{title} - {other}"
     return Target(name or title, model, plus)
 
 
 def _coefficients_of(model: "HookedViT", what: Any) -> tuple[Tensor, str]:
     """Weights on the outputs, `[1 or images, outputs]`, and what to call them."""
+    if _is_metric(what) or (isinstance(what, Target) and what.function is not None):
+        raise ValueError(
+            f"A function must be the whole target; got {getattr(what, '__name__', what)!r} beside "
+            "another. Combine them inside of the function."
+        )
+    if isinstance(what, Target):
+        _require_own(what, model)
+        return what._coefficients(), what.name
+    if isinstance(what, np.ndarray | np.generic):
+        what = torch.as_tensor(what)
     if isinstance(what, Tensor) and what.is_floating_point():
         return _vector(model, what), "vector"
     if isinstance(what, Tensor):
         what = what.tolist()
     if isinstance(what, list):
-        parts = [_coefficients_of(model, each) for each in what]
-        if not parts:
-            raise ValueError("A list of targets must have one per image; got an empty list.")
-        names = [name for _, name in parts]
-        few = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-        return torch.cat([weights for weights, _ in parts]), f"[{few}]"
+        return _one_per_image([_coefficients_of(model, each) for each in what])
     if isinstance(what, tuple):
-        parts = [_coefficients_of(model, each) for each in what]
-        if not parts:
-            raise ValueError("A group of classes must have a member; got an empty tuple.")
-        names = " + ".join(name for _, name in parts)
-        return torch.stack([weights for weights, _ in parts]).mean(0), f"mean({names})"
+        return _group([_coefficients_of(model, each) for each in what])
     index = _class_index(model, what)
-    weights = torch.zeros(1, _n_outputs(model))
+    weights = torch.zeros(1, _n_outputs(model), dtype=torch.float64)
     weights[0, index] = 1
     return weights, model.labels[index] if model.labels is not None else f"class {index}"
+
+
+def _is_metric(what: Any) -> bool:
+    return callable(what) and not isinstance(what, Tensor | Target)
+
+
+def _one_per_image(parts: list[tuple[Tensor, str]]) -> tuple[Tensor, str]:
+    if not parts:
+        raise ValueError(
+            "A list of targets must have one per image; got an empty list. Pass one per image."
+        )
+    if any(len(weights) != 1 for weights, _ in parts):
+        raise ValueError(
+            "A list of targets must have one per image; got a list within it. "
+            "Pass a tuple for a group of classes."
+        )
+    names = [name for _, name in parts]
+    few = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return torch.cat([weights for weights, _ in parts]), f"[{few}]"
+
+
+def _group(parts: list[tuple[Tensor, str]]) -> tuple[Tensor, str]:
+    if not parts:
+        raise ValueError("A group of classes must have a member; got an empty tuple. Pass a class.")
+    names = " + ".join(name for _, name in parts)
+    return torch.stack(_of_one_length([weights for weights, _ in parts])).mean(0), f"mean({names})"
+
+
+def _of_one_length(parts: list[Tensor]) -> list[Tensor]:
+    """Lists of targets side by side; what is the same for all images is repeated."""
+    lengths = sorted({len(weights) for weights in parts} - {1})
+    if len(lengths) > 1:
+        raise ValueError(
+            f"Lists of targets must have one per image; got {lengths[0]} and {lengths[1]}. "
+            "Make them equally long."
+        )
+    return list(torch.broadcast_tensors(*parts))
 
 
 def _class_index(model: "HookedViT", what: Any) -> int:
@@ -213,6 +258,11 @@ def _class_index(model: "HookedViT", what: Any) -> int:
             raise ValueError(
                 f"A class name needs a model with `labels`; got {what!r} and a model without. "
                 f"Pass an index in 0..{n - 1}, or set `model.labels`."
+            )
+        if len(model.labels) != n:
+            raise ValueError(
+                f"`labels` must name every output; got {len(model.labels)} names for {n} outputs. "
+                "Set `model.labels` anew, or pass an index."
             )
         return model.labels.find(what)
     if isinstance(what, bool) or not isinstance(what, int):
@@ -228,16 +278,24 @@ def _class_index(model: "HookedViT", what: Any) -> int:
 
 
 def _vector(model: "HookedViT", vector: Tensor) -> Tensor:
-    if vector.shape[-1] != _n_outputs(model) or vector.ndim > 2:
+    if vector.ndim not in (1, 2) or vector.shape[-1] != _n_outputs(model):
         raise ValueError(
             f"A vector as target must have one entry per output, {_n_outputs(model)}; got shape "
             f"{list(vector.shape)}. Pass a combination of this model's outputs."
         )
-    return vector.detach().reshape(-1, vector.shape[-1])
+    return vector.detach().double().clone().reshape(-1, vector.shape[-1])
 
 
 def _n_outputs(model: "HookedViT") -> int:
     return model.cfg.d_model if model.cfg.n_classes is None else model.cfg.n_classes
+
+
+def _require_own(target: Target, model: "HookedViT") -> None:
+    if target.model is not model:
+        raise ValueError(
+            f"A target must be about the model that it is used with; got {target.name!r} of "
+            "another. Make it with this model's `target`."
+        )
 
 
 def _require_untouched_readout(cache: "ViTActivationCache") -> None:

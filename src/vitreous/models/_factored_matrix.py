@@ -20,8 +20,8 @@ class FactoredMatrix:
         B: `[..., inner, right]`.
     """
 
-    A: Float[Tensor, "*batch left inner"]
-    B: Float[Tensor, "*batch inner right"]
+    A: Float[Tensor, "*#batch left inner"]
+    B: Float[Tensor, "*#batch inner right"]
 
     def __post_init__(self) -> None:
         if self.A.shape[-1] != self.B.shape[-2]:
@@ -99,8 +99,8 @@ class FactoredMatrix:
                 f"got {len(index)}. Drop some."
             )
         batch, rest = index[:n_batch], index[n_batch:]
-        rows = _as_slice(rest[0]) if rest else slice(None)
-        columns = _as_slice(rest[1]) if len(rest) > 1 else slice(None)
+        rows = _as_slice(rest[0], self.shape[-2]) if rest else slice(None)
+        columns = _as_slice(rest[1], self.shape[-1]) if len(rest) > 1 else slice(None)
         A = self.A.expand(*self.shape[:-2], *self.A.shape[-2:])[batch]
         B = self.B.expand(*self.shape[:-2], *self.B.shape[-2:])[batch]
         return FactoredMatrix(A[..., rows, :], B[..., columns])
@@ -177,8 +177,12 @@ class FactoredMatrix:
             )
 
 
-def _as_slice(index: Any) -> Any:
+def _as_slice(index: Any, size: int) -> Any:
     """An index that keeps its dimension: the factors have to stay matrices."""
     if isinstance(index, int):
+        if not -size <= index < size:
+            raise IndexError(
+                f"A row or column must lie in 0..{size - 1}; got {index}. Choose another."
+            )
         return slice(index, index + 1) if index != -1 else slice(-1, None)
     return index

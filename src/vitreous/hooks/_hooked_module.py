@@ -13,7 +13,7 @@ from vitreous._errors import HookError
 from vitreous.hooks._cache import ActivationCache
 from vitreous.hooks._hook_point import Direction, Hook, HookFunction, HookPoint
 from vitreous.hooks._interventions import Intervention
-from vitreous.hooks._names import HookNames, NamesFilter
+from vitreous.hooks._names import HookNames, NamesFilter, no_component
 from vitreous.hooks._recorder import PassRecorder
 from vitreous.hooks._site import ResolvedSite, Site
 
@@ -35,7 +35,7 @@ class HookedModule(nn.Module):
     def setup_hooks(
         self,
         canonical: Callable[[object], str] = str,
-        component: Callable[[str], tuple[str, dict[str, int]] | None] = lambda _: None,
+        component: Callable[[str], tuple[str, dict[str, int]] | None] = no_component,
     ) -> None:
         """Finds and names the hook points; see `HookNames` for the arguments."""
         found = {n: m for n, m in self.named_modules() if isinstance(m, HookPoint)}

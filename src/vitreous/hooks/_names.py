@@ -13,6 +13,11 @@ NamesFilter = (
 _WILDCARD = re.compile(r"[*?\[]")
 
 
+def no_component(text: str) -> None:
+    """For models whose parts have no short names."""
+    del text
+
+
 class HookNames:
     """The names of a model's hook points, in forward order.
 
@@ -31,7 +36,7 @@ class HookNames:
         names: Sequence[str],
         on_demand: Collection[str] = (),
         canonical: Callable[[object], str] = str,
-        component: Callable[[str], tuple[str, dict[str, int]] | None] = lambda _: None,
+        component: Callable[[str], tuple[str, dict[str, int]] | None] = no_component,
     ) -> None:
         self.default = tuple(name for name in names if name not in on_demand)
         self.on_demand = tuple(name for name in names if name in on_demand)

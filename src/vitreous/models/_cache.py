@@ -1,7 +1,8 @@
 """Residual-stream bookkeeping on the values of one run."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import torch
@@ -9,13 +10,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vitreous._errors import HookError
-from vitreous.hooks import ActivationCache, Derivation, HookNames
+from vitreous.hooks import ActivationCache, HookNames
 from vitreous.models._layout import TokenLayout
 from vitreous.models._names import get_act_name
 from vitreous.models._saving import weight_hash
 
 if TYPE_CHECKING:
     from vitreous.models._block import Block
+    from vitreous.models._derivation import ViTDerivation
     from vitreous.models._target import Target
     from vitreous.models._vit import HookedViT
 
@@ -30,18 +32,17 @@ _Given = ParamSpec("_Given")
 _Returned = TypeVar("_Returned")
 
 
-def _in_the_graph_of_the_run(
+def _as_in_the_run(
     method: "Callable[Concatenate[ViTActivationCache, _Given], _Returned]",
 ) -> "Callable[Concatenate[ViTActivationCache, _Given], _Returned]":
-    """Weights enter a result with gradient only where the run's values have one."""
+    """Computes with gradient where the run's values have one, and in the run's precision."""
 
     @functools.wraps(method)
     def called(
         cache: "ViTActivationCache", *args: _Given.args, **kwargs: _Given.kwargs
     ) -> _Returned:
-        given = [x for x in (*args, *kwargs.values()) if isinstance(x, Tensor)]
-        in_graph = cache._holds_graph() or any(x.requires_grad for x in given)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and in_graph):
+        given = (x for x in (*args, *kwargs.values()) if isinstance(x, Tensor))
+        with cache.as_in_the_run(in_graph=any(x.requires_grad for x in given)):
             return method(cache, *args, **kwargs)
 
     return called
@@ -60,20 +61,28 @@ class ViTActivationCache(ActivationCache):
         values: dict[str, Tensor],
         keys: Sequence[str],
         names: HookNames,
-        derivation: Derivation,
+        derivation: "ViTDerivation",
         has_batch_dim: bool = True,
         *,
         edited: frozenset[str] = frozenset(),
         model: "HookedViT",
     ) -> None:
         super().__init__(values, keys, names, derivation, has_batch_dim)
+        self._run = derivation
         self.model = model
         self.edited = edited
 
     @property
     def layout(self) -> TokenLayout:
         """Where tokens are, at the size that was run."""
-        return self._derivation.layout  # type: ignore[union-attr]
+        return self._run.layout
+
+    @contextmanager
+    def as_in_the_run(self, *, in_graph: bool = False) -> Iterator[None]:
+        """Gradients where values of the run (or others, `in_graph`) have one; its autocast."""
+        with_gradient = torch.is_grad_enabled() and (in_graph or self._holds_graph())
+        with torch.set_grad_enabled(with_gradient), self._run.in_precision_of_run():
+            yield
 
     def describe_run(self) -> dict[str, Any]:
         """The weights, edits and token count of the run, for `model.load_cache`."""
@@ -85,7 +94,7 @@ class ViTActivationCache(ActivationCache):
 
     # ---- the stream itself
 
-    @_in_the_graph_of_the_run
+    @_as_in_the_run
     def accumulated_resid(
         self,
         layer: int | None = None,
@@ -118,7 +127,7 @@ class ViTActivationCache(ActivationCache):
             stack = self.apply_ln_to_stack(stack, recompute_ln=True, positions=positions)
         return self._returned(stack, list(rows), return_labels)
 
-    @_in_the_graph_of_the_run
+    @_as_in_the_run
     def decompose_resid(
         self,
         layer: int | None = None,
@@ -156,7 +165,7 @@ class ViTActivationCache(ActivationCache):
             rows, layer, mlp_input, apply_ln, positions, incl_remainder, return_labels
         )
 
-    @_in_the_graph_of_the_run
+    @_as_in_the_run
     def stack_head_results(
         self,
         layer: int | None = None,
@@ -176,7 +185,7 @@ class ViTActivationCache(ActivationCache):
             rows, layer, False, apply_ln, positions, incl_remainder, return_labels
         )
 
-    @_in_the_graph_of_the_run
+    @_as_in_the_run
     def get_neuron_results(
         self,
         layer: int,
@@ -199,7 +208,7 @@ class ViTActivationCache(ActivationCache):
         )
         return results if self.has_batch_dim else results[0]
 
-    @_in_the_graph_of_the_run
+    @_as_in_the_run
     def stack_neuron_results(
         self,
         layer: int | None = None,
@@ -220,7 +229,7 @@ class ViTActivationCache(ActivationCache):
             rows, layer, False, apply_ln, positions, incl_remainder, return_labels
         )
 
-    @_in_the_graph_of_the_run
+    @_as_in_the_run
     def get_full_resid_decomposition(
         self,
         layer: int | None = None,
@@ -283,7 +292,7 @@ class ViTActivationCache(ActivationCache):
 
     # ---- norms and directions
 
-    @_in_the_graph_of_the_run
+    @_as_in_the_run
     def apply_ln_to_stack(
         self,
         residual_stack: Stack,
@@ -322,7 +331,7 @@ class ViTActivationCache(ActivationCache):
             )
         return norm.linear(residual_stack, scale if self.has_batch_dim else scale[0])
 
-    @_in_the_graph_of_the_run
+    @_as_in_the_run
     def logit_attrs(
         self, residual_stack: Stack, target: "Target", *, positions: Any = "all"
     ) -> Float[Tensor, "components *batch tokens"]:

@@ -26,6 +26,9 @@ class NormConfig:
     eps: float = 1e-6
     affine: bool = True
 
+    def __post_init__(self) -> None:
+        _require_kind("NormConfig.kind", self.kind, NormKind)
+
 
 @dataclass(frozen=True)
 class PositionConfig:
@@ -38,6 +41,9 @@ class PositionConfig:
 
     kind: PositionKind = "learned"
     prefix: bool = True
+
+    def __post_init__(self) -> None:
+        _require_kind("PositionConfig.kind", self.kind, PositionKind)
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,9 @@ class PoolingConfig:
     kind: PoolingKind = "cls"
     norm: NormConfig | None = field(default_factory=NormConfig)
     norm_first: bool = True
+
+    def __post_init__(self) -> None:
+        _require_kind("PoolingConfig.kind", self.kind, PoolingKind)
 
     @property
     def normalizes_tokens(self) -> bool:
@@ -133,7 +142,7 @@ class HookedViTConfig:
         object.__setattr__(self, "patch_size", _pair(self.patch_size))
         if self.d_head is None:
             _require(
-                self.d_model % self.n_heads == 0,
+                self.n_heads > 0 and self.d_model % self.n_heads == 0,
                 "`d_model` must divide by `n_heads`",
                 (self.d_model, self.n_heads),
                 "Pass `d_head` or other sizes",
@@ -206,18 +215,7 @@ class HookedViTConfig:
             (self.image_size, self.patch_size),
             "Crop or pad the images",
         )
-        _require(
-            self.act_name in get_args(Activation),
-            f"`act_name` must be one of {', '.join(get_args(Activation))}",
-            self.act_name,
-            "Choose one",
-        )
-        _require(
-            self.pooling.kind in get_args(PoolingKind),
-            f"`pooling.kind` must be one of {', '.join(get_args(PoolingKind))}",
-            self.pooling.kind,
-            "Choose one",
-        )
+        _require_kind("act_name", self.act_name, Activation)
         _require(
             self.pooling.kind != "cls" or self.cls_token,
             "`pooling.kind='cls'` needs a class token",
@@ -230,11 +228,22 @@ class HookedViTConfig:
             "cls_token=False",
             "Pass `cls_token=True`",
         )
+        sizes = ("n_layers", "d_model", "n_heads", "d_head", "d_mlp", "n_channels", "n_classes")
+        for name in sizes:
+            size = getattr(self, name)
+            _require(size is None or size > 0, f"`{name}` must be positive", size, "Pass 1 or more")
         _require(
-            min(self.n_layers, self.d_model, self.n_heads) > 0,
-            "`n_layers`, `d_model` and `n_heads` must be positive",
-            (self.n_layers, self.d_model, self.n_heads),
-            "Pass positive sizes",
+            self.n_registers >= 0,
+            "`n_registers` must not be negative",
+            self.n_registers,
+            "Pass 0 for none",
+        )
+        waves = self.position is not None and self.position.kind == "sincos"
+        _require(
+            not waves or self.d_model % 4 == 0,
+            "`d_model` must divide by 4 for sin-cos positions",
+            self.d_model,
+            "Choose another width, or learned positions",
         )
 
 
@@ -248,6 +257,11 @@ def _part(part: Any, plain: dict[str, Any]) -> Any:
         if isinstance(values.get(name), dict):
             values[name] = NormConfig(**values[name])
     return part(**values)
+
+
+def _require_kind(name: str, got: str, kinds: Any) -> None:
+    known = get_args(kinds)
+    _require(got in known, f"`{name}` must be one of {', '.join(known)}", repr(got), "Choose one")
 
 
 def _require(holds: bool, what: str, got: Any, how: str) -> None:

@@ -6,7 +6,8 @@ whether stored, edited or derived in turn: nothing derives past an edit.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +40,8 @@ class ViTDerivation:
         self.model = model
         self.layout = layout
         self.edited = edited
+        self._device = model.embedding.patch.weight.device.type
+        self._autocast = _autocast_on(self._device)
         self._weights = weight_versions(model)
 
     @staticmethod
@@ -66,7 +69,15 @@ class ViTDerivation:
         rule = self._rule(name, is_stored)
         assert rule is not None, name
         sources, step = rule
-        return step(*(read(source) for source in sources))
+        values = [read(source) for source in sources]
+        with self.in_precision_of_run():
+            return step(*values)
+
+    def in_precision_of_run(self) -> AbstractContextManager[Any]:
+        """Autocast as it was when the run was made, wherever its values are read."""
+        if _autocast_on(self._device) == self._autocast:
+            return nullcontext()
+        return torch.autocast(self._device, self._autocast, enabled=self._autocast is not None)
 
     def _rule(self, name: str, is_stored: IsStored) -> Rule | None:
         if name not in self.model.hook_dict:
@@ -232,6 +243,12 @@ def _norm_rule(
 
 def _sum_of(*names: str) -> Rule:
     return list(names), lambda *parts: parts[0] + parts[1] if len(parts) == 2 else parts[0]
+
+
+def _autocast_on(device: str) -> torch.dtype | None:
+    """What autocast makes of products on this kind of device; None where it is off."""
+    is_on = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return torch.get_autocast_dtype(device) if is_on else None
 
 
 def _same(x: Tensor) -> Tensor:

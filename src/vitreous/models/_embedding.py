@@ -66,10 +66,6 @@ def sincos(grid: tuple[int, int], d_model: int, like: Tensor) -> Float[Tensor, "
         Chen, Xie and He, "An Empirical Study of Training Self-Supervised Vision Transformers",
         2021, section 4 (2-D sine-cosine embedding); half of the width per axis, temperature 10000.
     """
-    if d_model % 4:
-        raise ValueError(
-            f"`d_model` must divide by 4 for sin-cos positions; got {d_model}. Choose another."
-        )
     quarter = torch.arange(d_model // 4, dtype=torch.float64) / (d_model // 4)
     omega = 10000.0**-quarter
     rows, columns = (torch.arange(size, dtype=torch.float64) for size in grid)

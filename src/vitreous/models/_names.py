@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeGuard
 
 # Under which part of a block a short name lives; "" is the block itself.
@@ -47,18 +48,18 @@ def get_act_name(name: str, layer: int | str | None = None, layer_type: str | No
 
 def canonical_name(n_layers: int) -> Callable[[object], str]:
     """Turns the keys that users type into full hook names, for a model of `n_layers` blocks."""
+    return partial(_canonical, n_layers)
 
-    def canonical(key: object) -> str:
-        if isinstance(key, str):
-            return get_act_name(key) if re.fullmatch(r"[a-z_]+(\d+[a-z0-9]*)?", key) else key
-        if not _is_shorthand(key):
-            raise TypeError(
-                f"A hook name must be a string or a tuple such as ('pattern', 3); got {key!r}. "
-                "`model.hook_names()` lists them all."
-            )
-        return get_act_name(key[0], *_counted_from_front(key[1:], n_layers))
 
-    return canonical
+def _canonical(n_layers: int, key: object) -> str:
+    if isinstance(key, str):
+        return get_act_name(key) if re.fullmatch(r"[a-z_]+(\d+[a-z0-9]*)?", key) else key
+    if not _is_shorthand(key):
+        raise TypeError(
+            f"A hook name must be a string or a tuple such as ('pattern', 3); got {key!r}. "
+            "`model.hook_names()` lists them all."
+        )
+    return get_act_name(key[0], *_counted_from_front(key[1:], n_layers))
 
 
 def _is_shorthand(key: object) -> TypeGuard[tuple[Any, ...]]:
@@ -72,23 +73,23 @@ def _is_shorthand(key: object) -> TypeGuard[tuple[Any, ...]]:
 
 def component_site(n_layers: int) -> Callable[[str], tuple[str, dict[str, int]] | None]:
     """Reads `"L11H4"`, `"L7M"`, `"L7A"` and `"L7N1024"` as a hook name and the fields of a site."""
+    return partial(_component, n_layers)
 
-    def component(text: str) -> tuple[str, dict[str, int]] | None:
-        match = _COMPONENT.fullmatch(text)
-        if match is None:
-            return None
-        layer = int(match[1])
-        if layer >= n_layers:
-            raise ValueError(
-                f"`{text}` must name a layer in 0..{n_layers - 1}; got {layer}. Choose another."
-            )
-        if match[2]:
-            return f"blocks.{layer}.attn.hook_z", {"head": int(match[3])}
-        if match[6]:
-            return f"blocks.{layer}.mlp.hook_post", {"neuron": int(match[7])}
-        return f"blocks.{layer}.hook_{'mlp' if match[4] else 'attn'}_out", {}
 
-    return component
+def _component(n_layers: int, text: str) -> tuple[str, dict[str, int]] | None:
+    match = _COMPONENT.fullmatch(text)
+    if match is None:
+        return None
+    layer = int(match[1])
+    if layer >= n_layers:
+        raise ValueError(
+            f"`{text}` must name a layer in 0..{n_layers - 1}; got {layer}. Choose another."
+        )
+    if match[2]:
+        return f"blocks.{layer}.attn.hook_z", {"head": int(match[3])}
+    if match[6]:
+        return f"blocks.{layer}.mlp.hook_post", {"neuron": int(match[7])}
+    return f"blocks.{layer}.hook_{'mlp' if match[4] else 'attn'}_out", {}
 
 
 def _counted_from_front(rest: tuple[Any, ...], n_layers: int) -> tuple[Any, ...]:

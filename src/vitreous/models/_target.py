@@ -73,7 +73,7 @@ class Target:
         """
         _require_own(self, cache.model)
         _require_untouched_readout(cache)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and cache._holds_graph()):
+        with cache.as_in_the_run():
             return self._linear_reading(cache)
 
     @property

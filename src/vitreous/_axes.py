@@ -23,6 +23,7 @@ AXES: dict[str, str] = {
     "channels": "color channels of an image",
     "rows": "pixel or patch rows",
     "columns": "pixel or patch columns",
+    "pixels": "pixels of one patch, by channel, row and column",
     "frames": "frames of a clip",
     "left": "rows of a matrix product",
     "inner": "the contracted dimension of a matrix product",

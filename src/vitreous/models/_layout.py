@@ -129,7 +129,7 @@ class TokenLayout:
             )
         return x.reshape(*x.shape[:first], self.n_patches, *x.shape[last + 1 :])
 
-    def coverage(self, mask: Tensor) -> Float[Tensor, "*batch patch_rows patch_columns"]:
+    def coverage(self, mask: Tensor) -> Float[Tensor, "*batch rows columns"]:
         """How much of each patch a pixel mask covers.
 
         Args:

@@ -17,7 +17,10 @@ _ALIASES = {
     "attn": "pattern", "attn_logits": "attn_scores", "key": "k", "query": "q", "value": "v",
     "mlp_pre": "pre", "mlp_mid": "mid", "mlp_post": "post",
 }  # fmt: skip
-_LAYER_TYPES = {"a": "attn", "attn": "attn", "m": "mlp", "mlp": "mlp", "b": "", "block": ""}
+_LAYER_TYPES = {
+    "a": "attn", "attn": "attn", "m": "mlp", "mlp": "mlp", "b": "", "block": "",
+    "q_norm": "attn.q_norm", "k_norm": "attn.k_norm",
+}  # fmt: skip
 _NORMS = ("scale", "normalized")
 _COMPONENT = re.compile(r"L(\d+)(?:(H)(\d+)|(M)|(A)|(N)(\d+))")
 

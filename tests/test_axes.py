@@ -39,6 +39,6 @@ def test_shapes_use_known_words(path):
 
 
 def test_the_scan_finds_words():
-    text = 'def f(x: Float[Tensor, "*#batch 3 ... wide"]) -> jaxtyping.Bool[np.ndarray, " _ tall"]: ...'
+    text = 'def f(x: Float[Tensor, "*#batch 3 ... wide"]) -> jaxtyping.Bool[Array, " _ tall"]: ...'
     found = [words_of(shape) for shape in shapes_in(text)]
     assert sorted(found, key=len) == [{"tall"}, {"batch", "wide"}]

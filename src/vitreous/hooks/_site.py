@@ -120,7 +120,13 @@ class ResolvedSite:
                 )
                 for axis, one in enumerate(full)
             ]
-        tensor[tuple(index)] = values.to(tensor.dtype)
+        try:
+            tensor[tuple(index)] = values.to(tensor.dtype)
+        except RuntimeError:
+            raise ValueError(
+                f"Values for this part of `{self.name}` must fit {list(self.read(tensor).shape)}; "
+                f"got {list(values.shape)}. Keep the shape of what the site reads."
+            ) from None
         return tensor
 
     def token_axis(self) -> int | None:

@@ -203,8 +203,11 @@ class ViTActivationCache(ActivationCache):
             project_output_onto: A direction, or several as columns, to project each write onto;
                 the `d_model` dimension is then never formed.
         """
+        n_layers = self.model.cfg.n_layers
+        if not -n_layers <= layer < n_layers:
+            raise ValueError(f"`layer` must lie in 0..{n_layers - 1}; got {layer}. Choose another.")
         results = self._neuron_results(
-            layer % self.model.cfg.n_layers, neuron_slice, positions, project_output_onto
+            layer % n_layers, neuron_slice, positions, project_output_onto
         )
         return results if self.has_batch_dim else results[0]
 
@@ -270,7 +273,7 @@ class ViTActivationCache(ActivationCache):
     ) -> dict[str, Float[Tensor, "batch positions d_model"]]:
         """The rows of `get_full_resid_decomposition`, by label, always with the image dimension."""
         self.require_unedited(*_STREAM, "hook_attn_out")
-        end = self._end(layer)
+        end = self._end(layer, mlp_input=mlp_input)
         n_attn = end + 1 if mlp_input else end
         rows = self._rows_of_heads(n_attn, positions)
         if not self._attn_only() and expand_neurons:
@@ -369,7 +372,7 @@ class ViTActivationCache(ActivationCache):
     ) -> dict[str, Tensor]:
         if mode not in ("all", "attn", "mlp"):
             raise ValueError(f"`mode` must be 'all', 'attn' or 'mlp'; got {mode!r}. Pass one.")
-        end = self._end(layer)
+        end = self._end(layer, mlp_input=mlp_input)
         kinds = ["attn"] * (mode != "mlp") + ["mlp"] * (mode != "attn" and not self._attn_only())
         places = [(i, kind) for i in range(end) for kind in kinds]
         if mlp_input and mode != "mlp":
@@ -466,13 +469,20 @@ class ViTActivationCache(ActivationCache):
 
     # ---- places
 
-    def _end(self, layer: int | None) -> int:
+    def _end(self, layer: int | None, *, mlp_input: bool = False) -> int:
         n_layers = self.model.cfg.n_layers
-        if layer is None or layer == -1:
-            return n_layers
-        if not 0 <= layer <= n_layers:
+        end = n_layers if layer is None or layer == -1 else layer
+        if not 0 <= end <= n_layers:
             raise ValueError(f"`layer` must lie in 0..{n_layers}; got {layer}. Choose another.")
-        return layer
+        if mlp_input and self._attn_only():
+            raise ValueError(
+                "`mlp_input` needs MLPs; got an attention-only model. Leave it at False."
+            )
+        if mlp_input and end == n_layers:
+            raise ValueError(
+                f"`mlp_input` needs a block; got layer {end} of {n_layers}. Pass `layer=`."
+            )
+        return end
 
     def _stream_into(self, end: int) -> tuple[str, str]:
         """Label and name of the stream that enters block `end`, or leaves the last one."""
@@ -481,7 +491,7 @@ class ViTActivationCache(ActivationCache):
         return f"{end}_pre", f"blocks.{end}.hook_resid_pre"
 
     def _reading_norm(self, layer: int | None, mlp_input: bool) -> tuple[Any, str]:
-        end = self._end(layer)
+        end = self._end(layer, mlp_input=mlp_input)
         if end == self.model.cfg.n_layers:
             return self.model.ln_final, "ln_final"
         name = "ln2" if mlp_input else "ln1"

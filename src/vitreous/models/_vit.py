@@ -107,6 +107,11 @@ class HookedViT(WeightViews, HookedModule):
             Logits `[batch labels]` (`[batch tokens labels]` without pooling), or what was asked
             for.
         """
+        if return_type not in ("logits", "pre_logits", None):
+            raise ValueError(
+                f"`return_type` must be 'logits', 'pre_logits' or None; got {return_type!r}. "
+                "Pass one of them."
+            )
         first, last = block_range(self.cfg.n_layers, start_at_layer, stop_at_layer)
         stops_early = (
             stop_at_layer is None and return_type is None and not self._readout_is_watched()
@@ -145,17 +150,12 @@ class HookedViT(WeightViews, HookedModule):
         return list(pooled.unbind(1))
 
     def _returned(self, resid: Tensor, return_type: ReturnType | None) -> Tensor | None:
-        if return_type not in ("logits", "pre_logits", None):
-            raise ValueError(
-                f"`return_type` must be 'logits', 'pre_logits' or None; got {return_type!r}. "
-                "Pass one of them."
-            )
         pooled = self.read(resid)
-        if return_type == "pre_logits" and not self.hook_post_head_pre_normalize.watched:
-            return sum(pooled[1:], pooled[0]) / len(pooled)
-        logits = self.hook_post_head_pre_normalize(self.head(pooled))
+        logits = None
+        if return_type != "pre_logits" or self.hook_post_head_pre_normalize.watched:
+            logits = self.hook_post_head_pre_normalize(self.head(pooled))
         if return_type == "pre_logits":
-            return sum(pooled[1:], pooled[0]) / len(pooled)
+            return pooled[0] if len(pooled) == 1 else (pooled[0] + pooled[1]) / 2
         return logits if return_type == "logits" else None
 
     # ---- images
@@ -178,10 +178,17 @@ class HookedViT(WeightViews, HookedModule):
         """Where tokens are in a pass on these images."""
         cfg = self.cfg
         rows, columns = cfg.image_shape
-        if images.ndim != 4 or images.shape[1] != cfg.n_channels:
+        shape = list(images.shape) if isinstance(images, Tensor) else None
+        if shape is None or len(shape) != 4 or shape[1] != cfg.n_channels:
             raise ValueError(
-                f"`images` must be [images, {cfg.n_channels} channels, rows, columns]; got shape "
-                f"{list(images.shape)}. Use `model.preprocess(image)`."
+                f"`images` must be [images, {cfg.n_channels} channels, rows, columns]; got "
+                f"{type(images).__name__ if shape is None else f'shape {shape}'}. "
+                "Use `model.preprocess(image)`."
+            )
+        if not images.is_floating_point():
+            raise ValueError(
+                f"`images` must be floating-point; got {str(images.dtype).removeprefix('torch.')}. "
+                "Use `model.preprocess(image)`."
             )
         if tuple(images.shape[2:]) == cfg.image_shape:
             return self.layout

@@ -94,17 +94,39 @@ def _load_folder(folder: Path, weights: Any, dtype: torch.dtype) -> HookedViT:
             f"`config.json` in `{folder}` must describe a Vitreous model; its format is "
             f"{about.get('format')!r}. Load it through the library that wrote it."
         )
-    model = HookedViT(
-        HookedViTConfig.from_dict(about["config"]),
-        labels=_optional(ClassNames.from_json, about.get("labels")),
-        preprocessing=_optional(Preprocessing.from_json, about.get("preprocessing")),
-    ).to(dtype)
+    model = _described(about, folder).to(dtype)
     path = Path(weights) if weights is not None else folder / "model.safetensors"
     load_tensors(model, read_tensors(path), f"`{path.name}`")
-    model.card = dict(about.get("card") or {})
     if (folder / "means.safetensors").is_file():
-        model.means = Means.load(folder / "means.safetensors")
+        model.means = _means(folder)
     return model
+
+
+def _described(about: dict[str, Any], folder: Path) -> HookedViT:
+    """The model of a description, without its weights."""
+    try:
+        model = HookedViT(
+            HookedViTConfig.from_dict(about["config"]),
+            labels=_optional(ClassNames.from_json, about.get("labels")),
+            preprocessing=_optional(Preprocessing.from_json, about.get("preprocessing")),
+        )
+        model.card = dict(about.get("card") or {})
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"`config.json` in `{folder}` must describe a model that can be built; got "
+            f"{type(error).__name__} ({error}). Save the model again."
+        ) from error
+    return model
+
+
+def _means(folder: Path) -> Means:
+    try:
+        return Means.load(folder / "means.safetensors")
+    except Exception as error:
+        raise WeightsError(
+            f"`means.safetensors` in `{folder}` must hold means; it can't be read "
+            f"({error}). Save the model again, or remove the file."
+        ) from error
 
 
 def _optional(make: Callable[[Any], Any], plain: Any) -> Any:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vitreous._errors import WeightsError, nearest
-from vitreous._whole import written_whole
+from vitreous._whole import unwritable, written_whole
 from vitreous.hooks import save_whole
 
 if TYPE_CHECKING:
@@ -31,14 +31,25 @@ def save_pretrained(
         dtype: What floating-point weights are stored as; None keeps theirs.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    about = _description(model)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
     tensors = {
         name: value.detach().cpu().to(dtype or value.dtype).contiguous().clone()
         for name, value in model.state_dict().items()
     }
     save_whole(folder / "model.safetensors", tensors)
-    if model.means is not None:
+    if model.means is None:
+        (folder / "means.safetensors").unlink(missing_ok=True)  # of a model that lay here before
+    else:
         model.means.save(folder / "means.safetensors")
+    with written_whole(folder / "config.json") as beside:
+        beside.write_text(about + "\n", encoding="utf-8")
+
+
+def _description(model: "HookedViT") -> str:
     about = {
         "format": FORMAT,
         "config": model.cfg.to_dict(),
@@ -46,8 +57,13 @@ def save_pretrained(
         "preprocessing": None if model.preprocessing is None else model.preprocessing.to_json(),
         "card": model.card,
     }
-    with written_whole(folder / "config.json") as beside:
-        beside.write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n")
+    try:
+        return json.dumps(about, indent=2, ensure_ascii=False)
+    except TypeError as error:
+        raise TypeError(
+            f"`model.card` must hold plain values to be saved; got something else ({error}). "
+            "Convert it to numbers, strings, lists or dictionaries."
+        ) from error
 
 
 def weight_hash(model: torch.nn.Module) -> str:
@@ -90,6 +106,11 @@ def load_tensors(module: torch.nn.Module, tensors: dict[str, Tensor], source: st
                 f"`{name}` in {source} must have shape {list(expected[name].shape)}; got "
                 f"{list(tensor.shape)}. Use the weights of this architecture and head."
             )
+        if tensor.is_floating_point() != expected[name].is_floating_point():
+            raise WeightsError(
+                f"`{name}` in {source} must hold floating-point numbers; got {tensor.dtype}. "
+                "Use weights that aren't quantized."
+            )
     module.load_state_dict(tensors)
 
 
@@ -109,9 +130,12 @@ def _mismatch(source: str, missing: list[str], extra: list[str]) -> str:
 
 def read_json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
+        about = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(about, dict):
+            raise ValueError(f"it holds a {type(about).__name__}")
     except (OSError, ValueError) as error:
         raise WeightsError(
             f"`{path.name}` in `{path.parent}` must be a model's description; it can't be read "
             f"({error}). Save the model again."
         ) from error
+    return about

@@ -95,13 +95,10 @@ seen = cache["pattern", 1][0, 3, 0]  # what the class token attends to
 
 # %%
 picture = vt.view.Picture.of(model.preprocessing.inverse(x)[0])
-grid = layout.to_grid(torch.arange(layout.n_tokens))
-tokens = vt.view.TokenMap.of(grid, tuple(layout.names()))
+tokens = vt.view.TokenMap.of(layout)
 scores = cache.stack_activation("attn_scores")[:, 0]  # [layer, head, query, key]
 
-gallery = vt.view.AttentionGallery(picture, tokens, scores, start=(1, 3))
-section = vt.view.Section("Choose a head", [gallery])
-vt.view.Page("Where each head looks", [section])
+vt.view.AttentionGallery(picture, tokens, scores, start=(1, 3))
 
 # %% [markdown]
 # It is the end of the short stroke on the left, where a nine would go on to close its loop. That is
@@ -126,7 +123,7 @@ read.to_pandas().round(2)
 # answers. Patches were never trained to be read, so take what they say as a hint.
 
 # %%
-patches = vt.view.PatchLens(
+vt.view.PatchLens(
     picture,
     tokens,
     lens.isel(image=0).values,  # [layer, token, label]
@@ -135,8 +132,6 @@ patches = vt.view.PatchLens(
     emoji=model.labels.emoji,
     followed=[7, 9],
 )
-section = vt.view.Section("Logit lens", [patches])
-vt.view.Page("What each patch says by now", [section])
 
 # %% [markdown]
 # ## Who wrote the answer?
@@ -198,18 +193,15 @@ by_head = vt.direct_logit_shares(model, x, target, by="head", cache=cache)
 written = vt.decomposition.shares_grid(by_head, "head")
 
 # %%
-names = ["0", "1", "2", "3"]
 share = written.isel(image=0).values
+vt.view.HeatMap(share, caption="What each head writes", unit="logits", ends=("nine", "seven"))
+
+# %%
 effect = effects["effect"].isel(image=0).values
-maps = [
-    vt.view.HeatMap(share, names, names, caption="Direct share, in logits"),
-    vt.view.HeatMap(effect, names, names, caption="Effect of taking it away, in logits"),
-]
-section = vt.view.Section("seven - nine, by head", maps, columns=(1, 1))
-vt.view.Page("What a head writes, and what it causes", [section])
+vt.view.HeatMap(effect, caption="What changes without it", unit="logits", ends=("nine", "seven"))
 
 # %% [markdown]
-# Blue is for seven: on the left a head that speaks for it, on the right one without which it gains.
+# Blue is for seven: above, a head that speaks for it; below, one without which it gains.
 # The two tables disagree, and that is the point. Head 3 of layer 1 writes next to nothing into the
 # answer, yet without it seven leads by 3.6 logits more. Head 3 of layer 2 writes 0.2 logits for
 # seven, and 3.3 are lost when it is gone. Both work mostly through later layers.

@@ -1,6 +1,7 @@
 """Tensors and labels in, a picture that a person looks at out.
 
-A `Page` is one HTML file that fetches nothing: its viewers are custom elements, one ES module each,
+A viewer shows itself in a notebook and saves itself as a file; a `Page` puts several in order.
+Either is one HTML document that fetches nothing: viewers are custom elements, one ES module each,
 that travel inside it together with their data.
 """
 
@@ -9,13 +10,16 @@ from vitreous.view._charts import Bars, HeatMap
 from vitreous.view._packing import Packed, exact, fitted, stepped, unpack
 from vitreous.view._page import Page, Section
 from vitreous.view._patches import ImageGrid, PatchLens
-from vitreous.view._viewer import Picture, TokenMap, Viewer
+from vitreous.view._picture import Picture
+from vitreous.view._token_map import Layout, TokenMap
+from vitreous.view._viewer import Viewer
 
 __all__ = [
     "AttentionGallery",
     "Bars",
     "HeatMap",
     "ImageGrid",
+    "Layout",
     "Packed",
     "Page",
     "PatchLens",

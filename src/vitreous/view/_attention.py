@@ -7,12 +7,18 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float
 
+from vitreous.view._frame import MARGIN, STACKED_BELOW, wrapped
 from vitreous.view._packing import Array, as_numpy, exact, fitted
-from vitreous.view._viewer import Picture, TokenMap
+from vitreous.view._picture import Picture
+from vitreous.view._token_map import TokenMap
+from vitreous.view._viewer import Viewer
+
+_WIDEST_PICTURE, _WIDEST_COLUMN = 480, 432
+_CONTROLS = (125, 200, 350, 185)  # widths of the choices above the gallery
 
 
 @dataclass(frozen=True)
-class AttentionGallery:
+class AttentionGallery(Viewer):
     """Every head as a thumbnail; choose one, and point at a patch to see where it looks from there.
 
     Only the scores travel, with the logsumexp of each query's row in float32; the page computes
@@ -56,3 +62,22 @@ class AttentionGallery:
             "largestStep": packed.largest_step,
             "start": list(self.start),
         }
+
+    def height(self, width: float) -> float:
+        stacked = width + 2 * MARGIN < STACKED_BELOW
+        column = width if stacked else min(0.5 * width, _WIDEST_COLUMN)
+        side = self._side_height(column)
+        thumbnails = self._thumbnails_height(width if stacked else width - column - 40)
+        controls = 24 + 64 * wrapped(_CONTROLS, 28, width) + (29 if width < max(_CONTROLS) else 0)
+        return controls + (thumbnails + 24 + side if stacked else max(thumbnails, side))
+
+    def _side_height(self, width: float) -> float:
+        chips = [100.0] * len(self.tokens.special)
+        chip_rows = wrapped(chips, 6, width) if chips else 0
+        return 51 + 40 * chip_rows + self.picture.height(min(width, _WIDEST_PICTURE)) + 170
+
+    def _thumbnails_height(self, width: float) -> float:
+        n_layers, n_heads, *_ = self.scores.shape
+        rows, columns = len(self.tokens.grid), len(self.tokens.grid[0])
+        thumbnail = min(max((width - 90) / n_heads, 24), 128)
+        return 42 + 20 * (1 + 600 // (width + 1)) + n_layers * (4 + thumbnail * rows / columns)

@@ -6,11 +6,13 @@ from typing import Any, ClassVar, Literal
 
 from jaxtyping import Float
 
+from vitreous.view._frame import lines
 from vitreous.view._packing import Array, exact
+from vitreous.view._viewer import Viewer
 
 
 @dataclass(frozen=True)
-class Bars:
+class Bars(Viewer):
     """One horizontal bar per value, with its label and its number.
 
     Attributes:
@@ -52,15 +54,24 @@ class Bars:
             "caption": self.caption,
         }
 
+    def height(self, width: float) -> float:
+        width = min(width, 640)
+        room = min(0.45 * width - 70, 208)
+        padding = 10 if self.kind == "probability" else 5
+        rows = sum(max(19 * lines(label, room, 14) + padding, 24) for label in self.labels)
+        groups = 28 * len(dict.fromkeys(self.groups or ()))
+        caption = 10 + 24 * lines(f"{self.caption} ({self.unit})", width, 15) if self.caption else 0
+        return caption + rows + groups + (32 if self.total else 0)
+
 
 @dataclass(frozen=True)
-class HeatMap:
+class HeatMap(Viewer):
     """Signed values in a table, on a diverging scale that is centered at zero.
 
     Attributes:
         values: `[rows, columns]`.
-        rows: A name for each row.
-        columns: A name for each column.
+        rows: A name for each row; its number by default.
+        columns: A name for each column; its number by default.
         row_axis: What the rows are, as a heading: "layer".
         column_axis: What the columns are: "head".
         unit: What the values are counted in.
@@ -70,8 +81,8 @@ class HeatMap:
 
     tag: ClassVar[str] = "vt-heat-map"
     values: Float[Array, "rows columns"]
-    rows: Sequence[str]
-    columns: Sequence[str]
+    rows: Sequence[str] | None = None
+    columns: Sequence[str] | None = None
     row_axis: str = "layer"
     column_axis: str = "head"
     unit: str = ""
@@ -79,20 +90,34 @@ class HeatMap:
     ends: tuple[str, str] = ("", "")
 
     def __post_init__(self) -> None:
-        if tuple(self.values.shape) != (len(self.rows), len(self.columns)):
+        rows, columns = self._names
+        if tuple(self.values.shape) != (len(rows), len(columns)):
             raise ValueError(
                 f"A heat map of shape {tuple(self.values.shape)} needs as many names; got "
-                f"{len(self.rows)} rows and {len(self.columns)} columns. Pass one name for each."
+                f"{len(rows)} rows and {len(columns)} columns. Pass one name for each."
             )
 
+    @property
+    def _names(self) -> list[list[str]]:
+        """Of the rows, and of the columns."""
+        return [
+            [str(i) for i in range(size)] if names is None else list(names)
+            for names, size in zip((self.rows, self.columns), self.values.shape, strict=True)
+        ]
+
     def payload(self) -> Mapping[str, Any]:
+        rows, columns = self._names
         return {
             "values": exact(self.values),
-            "rows": list(self.rows),
-            "columns": list(self.columns),
+            "rows": rows,
+            "columns": columns,
             "rowAxis": self.row_axis,
             "columnAxis": self.column_axis,
             "unit": self.unit,
             "caption": self.caption,
             "ends": list(self.ends),
         }
+
+    def height(self, width: float) -> float:
+        caption = 10 + 24 * lines(self.caption, min(width, 640), 15) if self.caption else 0
+        return caption + 33.6 * len(self.values) + 101 + (19 if self.unit else 0)

@@ -1,25 +1,16 @@
 """A page: sections of viewers in one HTML file that fetches nothing."""
 
-import base64
-import hashlib
-import html
-import json
 import os
-import re
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
-from typing import Any
-
-import jinja2
 
 from vitreous._whole import written_whole
-from vitreous.view._packing import Packed
-from vitreous.view._viewer import Picture, Viewer
+from vitreous.view._document import Freight, document, render
+from vitreous.view._frame import MARGIN, STACKED_BELOW, frame, lines
+from vitreous.view._viewer import Viewer
 
-_IMPORTED_MODULE = re.compile(r'from "vitreous/([a-z-]+\.js)"')
+_GAP = 48  # between columns, in pixels
 
 
 @dataclass(frozen=True)
@@ -31,7 +22,7 @@ class Section:
         viewers: What it shows, side by side where there is room.
         lede: One or two sentences above the viewers.
         note: A line of small print below them.
-        columns: Widths of the columns as CSS fractions, such as (2, 3); one column each by default.
+        columns: Widths of the columns as CSS fractions, such as (2, 3); one column by default.
     """
 
     title: str
@@ -39,6 +30,18 @@ class Section:
     lede: str = ""
     note: str = ""
     columns: tuple[int, ...] = ()
+
+    def height(self, width: float) -> float:
+        """About how high it is in a frame, at this width, in pixels."""
+        texts = 24 * lines(self.lede, width, 15) + 21 * lines(self.note, width, 13)
+        return 50 + texts + sum(self._rows(width))
+
+    def _rows(self, width: float) -> Iterator[float]:
+        shares = self.columns if width + 2 * MARGIN >= STACKED_BELOW and self.columns else (1,)
+        room = width - _GAP * (len(shares) - 1)
+        for first in range(0, len(self.viewers), len(shares)):
+            row = zip(self.viewers[first:], shares, strict=False)
+            yield 32 + max(viewer.height(room * share / sum(shares)) for viewer, share in row)
 
 
 @dataclass(frozen=True)
@@ -61,21 +64,7 @@ class Page:
 
     def html(self) -> str:
         """The whole page as one HTML document."""
-        freight = _Freight()
-        sections = [
-            {"section": section, "viewers": [freight.load(viewer) for viewer in section.viewers]}
-            for section in self.sections
-        ]
-        modules = _modules({"page.js", *freight.modules})
-        environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-        return environment.from_string(_asset("page.html")).render(
-            page=self,
-            sections=sections,
-            style=_asset("page.css"),
-            import_map=_as_script_json({"imports": modules}),
-            entries=sorted({"page.js", *freight.modules}),
-            freight=freight,
-        )
+        return self._document(embedded=False)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Writes the page; a file that was there before stays whole until the new one is complete.
@@ -89,73 +78,19 @@ class Page:
         return path
 
     def _repr_html_(self) -> str:
-        return (
-            '<iframe sandbox="allow-scripts" style="width: 100%; height: 80vh; border: 0" '
-            f'title="{html.escape(self.title)}" srcdoc="{html.escape(self.html())}"></iframe>'
-        )
+        return frame(self.title, self._document(embedded=True), self._height, at_most="90vh")
 
+    def _document(self, *, embedded: bool) -> str:
+        freight = Freight()
+        sections = [
+            (section, [freight.element(viewer.tag, viewer.payload()) for viewer in section.viewers])
+            for section in self.sections
+        ]
+        body = render("page.html", page=self, sections=sections, embedded=embedded)
+        return document(self.title, body, freight, embedded=embedded)
 
-@dataclass
-class _Freight:
-    """The data of all viewers; equal arrays and pictures are loaded once."""
-
-    payloads: list[dict[str, str]] = field(default_factory=list)
-    arrays: dict[str, dict[str, str]] = field(default_factory=dict)
-    pictures: dict[str, str] = field(default_factory=dict)
-    modules: set[str] = field(default_factory=set)
-
-    def load(self, viewer: Viewer) -> dict[str, str]:
-        self.modules.add(viewer.tag.removeprefix("vt-") + ".js")
-        identity = f"payload-{len(self.payloads)}"
-        text = _as_script_json(
-            {name: self._stow(value) for name, value in viewer.payload().items()}
-        )
-        self.payloads.append({"id": identity, "json": text})
-        return {"tag": viewer.tag, "payload": identity}
-
-    def _stow(self, value: Any) -> Any:
-        if isinstance(value, Picture):
-            return {"$picture": self._stow_picture(value)}
-        if isinstance(value, Packed):
-            return {"$array": self._stow_array(value)}
-        return value
-
-    def _stow_picture(self, picture: Picture) -> str:
-        identity = f"picture-{hashlib.sha256(picture.png).hexdigest()[:16]}"
-        self.pictures[identity] = base64.b64encode(picture.png).decode()
-        return identity
-
-    def _stow_array(self, packed: Packed) -> str:
-        shape = ",".join(str(size) for size in packed.shape)
-        digest = hashlib.sha256(f"{packed.kind}:{shape}:".encode() + packed.data).hexdigest()
-        identity = f"array-{digest[:16]}"
-        if identity not in self.arrays:
-            deflate = zlib.compressobj(6, zlib.DEFLATED, -15)  # negative: no header, "deflate-raw"
-            data = deflate.compress(packed.data) + deflate.flush()
-            text = base64.b64encode(data).decode()
-            self.arrays[identity] = {"kind": packed.kind, "shape": shape, "data": text}
-        return identity
-
-
-def _modules(entries: set[str]) -> dict[str, str]:
-    """The modules and all that they import, as `data:` URLs by the names they are imported by."""
-    texts: dict[str, str] = {}
-    waiting = set(entries)
-    while waiting:
-        name = waiting.pop()
-        texts[name] = _asset(name)
-        waiting |= set(_IMPORTED_MODULE.findall(texts[name])) - texts.keys()
-    return {
-        f"vitreous/{name}": "data:text/javascript;base64,"
-        + base64.b64encode(text.encode()).decode()
-        for name, text in sorted(texts.items())
-    }
-
-
-def _asset(name: str) -> str:
-    return resources.files("vitreous.view").joinpath(name).read_text(encoding="utf-8")
-
-
-def _as_script_json(value: Any) -> str:
-    # Inside <script>, only a "<" could end the element or open a comment.
-    return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
+    def _height(self, width: float) -> float:
+        head = 32 * lines(self.title, width, 25) + 28 * lines(self.subtitle, width, 17)
+        facts = 75 * bool(self.facts)
+        footer = 100 + 60 * len(self.footer) if self.footer else 0
+        return head + facts + footer + sum(section.height(width) for section in self.sections)

@@ -7,12 +7,18 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float
 
+from vitreous.view._frame import MARGIN, STACKED_BELOW, wrapped
 from vitreous.view._packing import Array, as_numpy, exact
-from vitreous.view._viewer import Picture, TokenMap
+from vitreous.view._picture import Picture
+from vitreous.view._token_map import TokenMap
+from vitreous.view._viewer import Viewer
+
+_WIDEST_PICTURE = 480
+_CONTROLS = (150, 160, 120)  # widths of the choices beside the picture
 
 
 @dataclass(frozen=True)
-class ImageGrid:
+class ImageGrid(Viewer):
     """A picture cut into the patches that a model sees; the patch under the cursor is named."""
 
     tag: ClassVar[str] = "vt-image-grid"
@@ -23,9 +29,12 @@ class ImageGrid:
     def payload(self) -> Mapping[str, Any]:
         return {"picture": self.picture, "tokens": self.tokens.payload(), "alt": self.alt}
 
+    def height(self, width: float) -> float:
+        return self.picture.height(min(width, _WIDEST_PICTURE)) + 30
+
 
 @dataclass(frozen=True)
-class PatchLens:
+class PatchLens(Viewer):
     """What each patch says at each layer, with a slider over the layers.
 
     The page holds, for each token and layer, the `top` highest labels with their logits, the
@@ -80,3 +89,17 @@ class PatchLens:
             "logPartition": exact(log_partition),
             "followedLogits": exact(logits[..., followed]),
         }
+
+    def height(self, width: float) -> float:
+        stacked = width + 2 * MARGIN < STACKED_BELOW
+        column = min(width if stacked else 0.55 * width, _WIDEST_PICTURE)
+        picture = self.picture.height(column)
+        side = self._side_height(width if stacked else width - column - 40)
+        stage = picture + 24 + side if stacked else max(picture, side)
+        return stage + (135 if stacked else 115) + 37 * len(self.tokens.special)
+
+    def _side_height(self, width: float) -> float:
+        show, by, of = _CONTROLS
+        show += 60 if self.emoji else 0
+        controls = 64 * wrapped((show, by, of), 28, width) + (29 if width < 1.2 * show else 0)
+        return controls + 145 + 31 * self.top

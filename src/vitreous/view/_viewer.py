@@ -1,78 +1,54 @@
-"""What every viewer is made of: a tag, a payload, and the pictures and tokens they share."""
+"""What every viewer is: an element, its payload, and a document of its own."""
 
-import io
+import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, ClassVar
 
-import numpy as np
-from jaxtyping import Shaped, UInt8
-from PIL import Image
-
-from vitreous.view._packing import Array, as_numpy
+from vitreous._whole import written_whole
+from vitreous.view._document import Freight, document
+from vitreous.view._frame import frame
 
 
-@runtime_checkable
-class Viewer(Protocol):
-    """A picture on a page: the custom element that draws it, and what that element is given."""
-
-    tag: ClassVar[str]
-    """Name of the custom element; the ES module that defines it is `<tag without vt->.js`."""
-
-    def payload(self) -> Mapping[str, Any]:
-        """JSON values in which arrays stand as `Packed` and images as `Picture`."""
-        ...
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image as PNG bytes. Equal pictures travel once, however many viewers show them."""
-
-    png: bytes
-    rows: int
-    columns: int
-
-    @classmethod
-    def of(cls, pixels: UInt8[Array, "rows columns 3"]) -> "Picture":
-        """Encodes `[rows, columns, 3]` bytes of red, green and blue."""
-        array = as_numpy(pixels)
-        buffer = io.BytesIO()
-        Image.fromarray(np.ascontiguousarray(array), "RGB").save(buffer, "PNG", optimize=True)
-        return cls(buffer.getvalue(), array.shape[0], array.shape[1])
-
-
-@dataclass(frozen=True)
-class TokenMap:
-    """Which token lies where on the picture.
+class Viewer(ABC):
+    """A picture on a page or by itself; a notebook shows it when a cell ends with it.
 
     Attributes:
-        grid: Token index of each patch, `[rows][columns]`.
-        names: A name for each token, in order: `cls`, `reg0`, `r0c0`, and so on.
+        tag: Name of the custom element that draws it; the ES module that defines it is
+            `<tag without vt->.js`.
     """
 
-    grid: tuple[tuple[int, ...], ...]
-    names: tuple[str, ...]
+    tag: ClassVar[str]
 
-    @classmethod
-    def of(cls, grid: Shaped[Array, "rows columns"], names: tuple[str, ...]) -> "TokenMap":
-        """Takes the grid of token indices as an array."""
-        return cls(tuple(tuple(int(token) for token in row) for row in as_numpy(grid)), names)
+    @abstractmethod
+    def payload(self) -> Mapping[str, Any]:
+        """JSON values in which arrays stand as `Packed` and images as `Picture`."""
+
+    @abstractmethod
+    def height(self, width: float) -> float:
+        """About how high it is in a column of this width, in pixels; what frames are made by."""
+
+    def html(self) -> str:
+        """A whole HTML document with just this viewer, for a frame of any width."""
+        freight = Freight()
+        element = freight.element(self.tag, self.payload())
+        return document(self._title, element, freight, embedded=True)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Writes the viewer as an HTML file that fetches nothing, whole or not at all.
+
+        Raises:
+            OSError: The file can't be written there; the message names it and says why.
+        """
+        path = Path(path)
+        with written_whole(path) as beside:
+            beside.write_text(self.html(), encoding="utf-8")
+        return path
+
+    def _repr_html_(self) -> str:
+        return frame(self._title, self.html(), self.height)
 
     @property
-    def special(self) -> tuple[int, ...]:
-        """Tokens that are no patch: class, distillation and register tokens."""
-        patches = {token for row in self.grid for token in row}
-        return tuple(token for token in range(len(self.names)) if token not in patches)
-
-    def payload(self) -> dict[str, Any]:
-        """The map as JSON."""
-        return {"grid": self.grid, "names": self.names, "special": self.special}
-
-    def must_fit(self, n_tokens: int) -> None:
-        """Raises unless there is one name per token and every patch is one of them."""
-        highest = max(token for row in self.grid for token in row)
-        if len(self.names) != n_tokens or highest >= n_tokens:
-            raise ValueError(
-                f"A token map must name each of the {n_tokens} tokens; got {len(self.names)} names "
-                f"and patches up to token {highest}. Make it from the layout of the same run."
-            )
+    def _title(self) -> str:
+        return self.tag.removeprefix("vt-").replace("-", " ").capitalize()

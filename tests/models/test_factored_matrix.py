@@ -1,5 +1,6 @@
 """A product of factors is the matrix, in everything that can be asked of it."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import strategies as st
@@ -38,6 +39,7 @@ def test_singular_values_and_vectors_are_those_of_the_matrix(sizes, batch):
 def test_eigenvalues_are_those_of_the_matrix_but_for_zeros(size, inner, batch):
     m = factored(size, inner, size, batch)
     ours, theirs = m.eigenvalues, torch.linalg.eigvals(m.AB)
+    assert ours.shape[-1] == min(size, inner)
     for power in (1, 2, 3):
         assert_equal((ours**power).sum(-1).real, (theirs**power).sum(-1).real)
 
@@ -83,7 +85,14 @@ def test_an_index_selects_what_it_selects_of_the_matrix(index):
     assert_equal(m[index].AB, m.AB[index])
 
 
-@pytest.mark.parametrize("index", [(0, 0, 3), (0, 0, -1), (0, 0, slice(None), 2), (0, 0, -2, -1)])
+@pytest.mark.parametrize(
+    "index",
+    [
+        (0, 0, 3), (0, 0, -1), (0, 0, slice(None), 2), (0, 0, -2, -1), (0, 0, np.int64(3)),
+        (0, 0, torch.tensor(3), torch.tensor([1])),
+    ],
+    ids=str,
+)  # fmt: skip
 def test_a_row_or_column_keeps_its_dimension(index):
     m = factored(batch=(2, 3))
     assert_equal(m[index].AB.squeeze(), m.AB[index].squeeze())
@@ -98,10 +107,57 @@ def test_an_index_outside_of_the_matrix_raises(index):
         factored(batch=(2, 3))[index]
 
 
+def test_lists_of_rows_and_columns_select_every_combination():
+    m = factored(batch=(3,))
+    assert_equal(m[0, [4, 0], [1, 1, 3]].AB, m.AB[0][[4, 0]][:, [1, 1, 3]])
+
+
+@pytest.mark.parametrize("index", [None, (0, 0, None), (None, 0, 0, 1), torch.ones(2, 3).bool()])
+def test_an_index_stands_for_one_dimension(index):
+    with pytest.raises(IndexError, match="must stand for one dimension; got None, or an array of"):
+        factored(batch=(2, 3))[index]
+
+
 def test_batch_dimensions_broadcast():
     m = FactoredMatrix(random(3, 5, 2), random(2, 1, 2, 4))
     assert m.shape == (2, 3, 5, 4) == m.AB.shape
     assert_equal(m[1, 2].AB, m.AB[1, 2])
+    for dim in range(3):
+        assert_equal(m.unsqueeze(dim).AB, m.AB.unsqueeze(dim))
+    assert_equal(m.norm(), torch.linalg.matrix_norm(m.AB))
+    assert_equal(m.make_even().AB, m.AB)
+
+
+def test_factors_wider_than_the_matrix_lose_their_rank():
+    m = FactoredMatrix(random(6, 1) @ random(1, 3), random(3, 5))
+    assert m.S.shape == (3,) and (m.S[1:] < 1e-14 * m.S[0]).all()
+    assert_equal(m.make_even().AB, m.AB)
+    assert_equal(factored(4, 6, 4).S, torch.linalg.svdvals(factored(4, 6, 4).AB))
+
+
+def test_a_matrix_of_zeros_is_one_as_well():
+    m = FactoredMatrix(torch.zeros(4, 2).double(), random(2, 4))
+    for value in (m.S, m.norm(), m.eigenvalues.abs(), m.make_even().AB, m.collapse_r()):
+        assert not value.any()
+
+
+def test_a_tensor_of_one_number_is_a_scalar_whatever_its_shape():
+    assert_equal((factored() * torch.full((1, 1, 1), 2.0).double()).AB, 2 * factored().AB)
+
+
+def test_gradients_flow_through_singular_values_into_the_factors():
+    A = random(5, 2).requires_grad_()
+    FactoredMatrix(A, random(2, 4)).S.sum().backward()
+    dense = A.detach().clone().requires_grad_()
+    torch.linalg.svdvals(dense @ random(2, 4)).sum().backward()
+    assert_equal(A.grad, dense.grad)
+
+
+def test_a_matrix_equals_itself_alone():
+    m = factored()
+    assert m == m
+    assert m != factored()
+    assert len({m, factored()}) == 2
 
 
 def test_a_new_batch_dimension_stands_where_it_was_asked_for():
@@ -112,7 +168,7 @@ def test_a_new_batch_dimension_stands_where_it_was_asked_for():
 
 def test_only_square_products_have_eigenvalues():
     for what in ("eigenvalues", "BA"):
-        with pytest.raises(ValueError, match="`BA` needs a square product; got 5 x 4"):
+        with pytest.raises(ValueError, match=f"`{what}` needs a square product; got 5 x 4"):
             getattr(factored(), what)
     assert_equal(factored(4, 2, 4).BA, factored(4, 2, 4).B @ factored(4, 2, 4).A)
 

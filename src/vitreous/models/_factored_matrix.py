@@ -1,5 +1,6 @@
 """A matrix of low rank, kept as the product that it is."""
 
+import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FactoredMatrix:
     """`A @ B`, for products like `W_V @ W_O` whose inner dimension is small.
 
@@ -24,6 +25,11 @@ class FactoredMatrix:
     B: Float[Tensor, "*#batch inner right"]
 
     def __post_init__(self) -> None:
+        if min(self.A.ndim, self.B.ndim) < 2:
+            raise ValueError(
+                f"`A` and `B` must be matrices; got {self.A.ndim} and {self.B.ndim} dimensions. "
+                "Give a vector a second dimension of one."
+            )
         if self.A.shape[-1] != self.B.shape[-2]:
             raise ValueError(
                 f"The inner dimensions of `A` and `B` must agree; got {self.A.shape[-1]} and "
@@ -81,13 +87,23 @@ class FactoredMatrix:
                 f"A factored matrix can be multiplied by a scalar; got shape {list(scalar.shape)}. "
                 "Multiply a factor, or use `.AB`."
             )
+        scalar = scalar.reshape(()) if isinstance(scalar, Tensor) else scalar
         return FactoredMatrix(self.A * scalar, self.B)
 
     __rmul__ = __mul__
 
     def __getitem__(self, index: Any) -> "FactoredMatrix":
-        """Indexes batch dimensions first, then rows, then columns, as the full matrix would."""
+        """Indexes batch dimensions first, then rows, then columns, as the full matrix would.
+
+        But for one thing: the result stays a matrix. One row or column keeps its dimension, and
+        lists of both select every combination.
+        """
         index = index if isinstance(index, tuple) else (index,)
+        if any(each is None or getattr(each, "ndim", 1) > 1 for each in index):
+            raise IndexError(
+                "An index of a factored matrix must stand for one dimension; got None, or an "
+                "array of several. Use `unsqueeze`, or index with one list per dimension."
+            )
         if Ellipsis in index:
             place = index.index(Ellipsis)
             missing = self.ndim - (len(index) - 1)
@@ -101,9 +117,8 @@ class FactoredMatrix:
         batch, rest = index[:n_batch], index[n_batch:]
         rows = _as_slice(rest[0], self.shape[-2]) if rest else slice(None)
         columns = _as_slice(rest[1], self.shape[-1]) if len(rest) > 1 else slice(None)
-        A = self.A.expand(*self.shape[:-2], *self.A.shape[-2:])[batch]
-        B = self.B.expand(*self.shape[:-2], *self.B.shape[-2:])[batch]
-        return FactoredMatrix(A[..., rows, :], B[..., columns])
+        A, B = self._expanded()
+        return FactoredMatrix(A[batch][..., rows, :], B[batch][..., columns])
 
     def svd(self) -> tuple[Tensor, Tensor, Tensor]:
         """Singular vectors and values `U, S, V` with `AB == U @ diag(S) @ V.T`, largest first.
@@ -132,7 +147,9 @@ class FactoredMatrix:
     @property
     def eigenvalues(self) -> Tensor:
         """The eigenvalues that aren't zero by construction (complex), from the small product."""
-        return torch.linalg.eigvals(self.BA)
+        inner_is_small = self.A.shape[-1] <= self.A.shape[-2]
+        self._require_square("eigenvalues")
+        return torch.linalg.eigvals(self.BA if inner_is_small else self.AB)
 
     def norm(self) -> Tensor:
         """Frobenius norm, from the small Gram matrices."""
@@ -167,7 +184,14 @@ class FactoredMatrix:
                 f"`dim` must be a batch dimension in 0..{self.ndim - 2}; got {dim}. "
                 "Rows and columns stay last."
             )
-        return FactoredMatrix(self.A.unsqueeze(dim), self.B.unsqueeze(dim))
+        A, B = self._expanded()
+        return FactoredMatrix(A.unsqueeze(dim), B.unsqueeze(dim))
+
+    def _expanded(self) -> tuple[Tensor, Tensor]:
+        """Both factors with all batch dimensions."""
+        batch = self.shape[:-2]
+        A = self.A.expand(*batch, *self.A.shape[-2:])
+        return A, self.B.expand(*batch, *self.B.shape[-2:])
 
     def _require_square(self, what: str) -> None:
         if self.shape[-1] != self.shape[-2]:
@@ -179,10 +203,10 @@ class FactoredMatrix:
 
 def _as_slice(index: Any, size: int) -> Any:
     """An index that keeps its dimension: the factors have to stay matrices."""
-    if isinstance(index, int):
-        if not -size <= index < size:
-            raise IndexError(
-                f"A row or column must lie in 0..{size - 1}; got {index}. Choose another."
-            )
-        return slice(index, index + 1) if index != -1 else slice(-1, None)
-    return index
+    try:
+        place = operator.index(index)  # of any kind of whole number
+    except TypeError:
+        return index
+    if not -size <= place < size:
+        raise IndexError(f"A row or column must lie in 0..{size - 1}; got {place}. Choose another.")
+    return slice(place, place + 1) if place != -1 else slice(-1, None)

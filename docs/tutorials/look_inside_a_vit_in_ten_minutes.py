@@ -193,12 +193,13 @@ by_head = vt.direct_logit_shares(model, x, target, by="head", cache=cache)
 written = vt.decomposition.shares_grid(by_head, "head")
 
 # %%
+ends = ("nine", "seven")
 share = written.isel(image=0).values
-vt.view.HeatMap(share, caption="What each head writes", unit="logits", ends=("nine", "seven"))
+vt.view.HeatMap(share, caption="What each head writes", unit="logits", ends=ends)
 
 # %%
 effect = effects["effect"].isel(image=0).values
-vt.view.HeatMap(effect, caption="What changes without it", unit="logits", ends=("nine", "seven"))
+vt.view.HeatMap(effect, caption="What changes without it", unit="logits", ends=ends)
 
 # %% [markdown]
 # Blue is for seven: above, a head that speaks for it; below, one without which it gains.

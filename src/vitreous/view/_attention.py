@@ -7,13 +7,14 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from vitreous.view._frame import MARGIN, STACKED_BELOW, wrapped
+from vitreous.view._frame import MARGIN, STACKED_BELOW, lines, wrapped
 from vitreous.view._packing import Array, as_numpy, exact, fitted
 from vitreous.view._picture import Picture
 from vitreous.view._token_map import TokenMap
 from vitreous.view._viewer import Viewer
 
 _WIDEST_PICTURE, _WIDEST_COLUMN = 480, 432
+_NOTE = "." * 110  # as long as what is said below the thumbnails
 _CONTROLS = (125, 200, 350, 185)  # widths of the choices above the gallery
 
 
@@ -65,9 +66,9 @@ class AttentionGallery(Viewer):
 
     def height(self, width: float) -> float:
         stacked = width + 2 * MARGIN < STACKED_BELOW
-        column = width if stacked else min(0.5 * width, _WIDEST_COLUMN)
+        column = width if stacked else min(0.47 * width, _WIDEST_COLUMN)
         side = self._side_height(column)
-        thumbnails = self._thumbnails_height(width if stacked else width - column - 40)
+        thumbnails = self._thumbnails_height(width if stacked else width - column - 32)
         controls = 24 + 64 * wrapped(_CONTROLS, 28, width) + (29 if width < max(_CONTROLS) else 0)
         return controls + (thumbnails + 24 + side if stacked else max(thumbnails, side))
 
@@ -79,5 +80,6 @@ class AttentionGallery(Viewer):
     def _thumbnails_height(self, width: float) -> float:
         n_layers, n_heads, *_ = self.scores.shape
         rows, columns = len(self.tokens.grid), len(self.tokens.grid[0])
-        thumbnail = min(max((width - 90) / n_heads, 24), 128)
-        return 42 + 20 * (1 + 600 // (width + 1)) + n_layers * (4 + thumbnail * rows / columns)
+        thumbnail = min(max((width - 60) / n_heads, 24), 128)
+        note = 20 * lines(_NOTE, width, 13)
+        return 66 + note + n_layers * max(4 + thumbnail * rows / columns, 24)

@@ -96,7 +96,7 @@ class PatchLens(Viewer):
         picture = self.picture.height(column)
         side = self._side_height(width if stacked else width - column - 40)
         stage = picture + 24 + side if stacked else max(picture, side)
-        return stage + (135 if stacked else 115) + 37 * len(self.tokens.special)
+        return stage + 115 + 37 * len(self.tokens.special)
 
     def _side_height(self, width: float) -> float:
         show, by, of = _CONTROLS

@@ -9,7 +9,7 @@ export class HeadThumbnails {
     this.buttons = Array.from({ length: nLayers * nHeads }, (_, i) => this.button(i));
     roving(this.buttons, nHeads, onChoose);
     const heads = Array.from({ length: nHeads }, (_, head) => make("th", { scope: "col" }, String(head)));
-    const top = make("tr", {}, make("th", { class: "axis" }, "layer ↓  head →"), ...heads);
+    const top = make("tr", {}, make("th", { class: "axis" }, "layer\u00a0↓ head\u00a0→"), ...heads);
     const body = Array.from({ length: nLayers }, (_, layer) => this.line(layer));
     const table = make("table", { class: "thumbnails", role: "grid", style: `--heads: ${nHeads}` }, make("thead", {}, top), make("tbody", {}, ...body));
     this.element = make("div", { class: "scroller" }, table);

@@ -9,6 +9,7 @@ from tests.laws._models import assert_equal, build, images_for
 from tests.laws.test_spans import THREE
 from vitreous._errors import HookError, UnknownNameError
 from vitreous.hooks import ActivationCache
+from vitreous.models import PositionConfig
 
 
 @pytest.fixture
@@ -173,6 +174,24 @@ def test_a_model_gives_a_saved_run_its_methods_back(model, cache, tmp_path):
     assert_equal(loaded["result", 1], cache["result", 1])
     assert_equal(loaded.decompose_resid().sum(0), cache["resid_post", -1])
     step(model)
+    with pytest.raises(HookError, match="must come from a run with these weights"):
+        model.load_cache(tmp_path / "run.safetensors")
+
+
+def test_a_saved_run_knows_the_grid_that_it_ran_on(tmp_path):
+    free = THREE.replace(position=PositionConfig("sincos"))
+    model, images = build(free), images_for(free.replace(image_size=(6, 12)))
+    _, cache = model.run_with_cache(images, names_filter="hook_embed")
+    cache.save(tmp_path / "run.safetensors")
+    loaded = model.load_cache(tmp_path / "run.safetensors")
+    assert loaded.layout == cache.layout and loaded.layout.grid == (1, 3, 4)
+    assert_equal(loaded["resid_post", -1], cache["resid_post", -1])
+
+
+def test_a_run_saved_after_the_weights_changed_belongs_to_no_model(model, tmp_path):
+    _, cache = model.run_with_cache(images_for(THREE), names_filter="hook_embed")
+    step(model)
+    cache.save(tmp_path / "run.safetensors")
     with pytest.raises(HookError, match="must come from a run with these weights"):
         model.load_cache(tmp_path / "run.safetensors")
 

@@ -87,6 +87,13 @@ def test_mean_ablation_by_label_needs_a_label_per_image():
             value_under(ablation)
 
 
+def test_a_label_without_a_mean_raises():
+    for labels in ((0, 1, 3), (0, -1, 0)):
+        ablation = Ablate("L1H0", "mean", means_of(Z, "label"), labels=labels)
+        with pytest.raises(ValueError, match=r"`labels` must lie in 0\.\.2, as those of the means"):
+            value_under(ablation)
+
+
 def test_resampling_puts_whole_values_of_other_images_there_reproducibly():
     def drawn(seed):
         value = value_under(Ablate("L1H0", "resample", OTHER, seed=seed))

@@ -192,6 +192,7 @@ class HookedModule(nn.Module):
             HookError: A named point lies outside the part of the model that runs, or a hook never
                 fired.
         """
+        fwd_hooks, bwd_hooks = _kept_pairs(fwd_hooks), _kept_pairs(bwd_hooks)
         installed: list[Hook] = []
         try:
             self._require_reached(fwd_hooks, bwd_hooks, forward)
@@ -250,6 +251,7 @@ class HookedModule(nn.Module):
         Returns:
             What the pass returns, and its `ActivationCache`.
         """
+        names_filter, fwd_hooks = _kept(names_filter), _kept_pairs(fwd_hooks)
         selected = self._selected(names_filter, forward)
         has_metric, depth = incl_bwd is not False, self.depth + 1
         stored = selected if has_metric else self.stored_names(names_filter, selected)
@@ -310,6 +312,15 @@ class HookedModule(nn.Module):
                     f"A hook must stand where the pass comes by; {beyond[0]!r} lies outside "
                     "`start_at_layer` and `stop_at_layer`. Widen them or drop the hook."
                 )
+
+
+def _kept(wanted: NamesFilter) -> NamesFilter:
+    """What can be walked through twice: an iterator would be empty the second time."""
+    return list(wanted) if isinstance(wanted, Iterator) else wanted
+
+
+def _kept_pairs(hooks: HookList) -> HookList:
+    return [(_kept(name), function) for name, function in hooks]
 
 
 def _require_all_named(wanted: NamesFilter, names: HookNames, reached: Sequence[str]) -> None:

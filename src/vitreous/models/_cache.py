@@ -85,12 +85,10 @@ class ViTActivationCache(ActivationCache):
             yield
 
     def describe_run(self) -> dict[str, Any]:
-        """The weights, edits and token count of the run, for `model.load_cache`."""
-        return {
-            "weights": weight_hash(self.model),
-            "edited": sorted(self.edited),
-            "n_tokens": self.layout.n_tokens,
-        }
+        """The weights, edits and grid of the run, for `model.load_cache`."""
+        # Weights that changed since the run can't be told any more.
+        weights = weight_hash(self.model) if self._run.has_its_weights() else None
+        return {"weights": weights, "edited": sorted(self.edited), "grid": self.layout.grid[1:]}
 
     # ---- the stream itself
 

@@ -54,8 +54,12 @@ class ViTDerivation:
             if name == "hook_embed" or (name.startswith("blocks.") and name.endswith(ends))
         ]
 
+    def has_its_weights(self) -> bool:
+        """Whether the weights are still those of the run."""
+        return weight_versions(self.model) == self._weights
+
     def check_weights(self) -> None:
-        if weight_versions(self.model) != self._weights:
+        if not self.has_its_weights():
             raise HookError(
                 "A value that wasn't stored must derive from the weights of the run; they have "
                 "changed since. Run the model again, or name the value in `names_filter`."

@@ -286,7 +286,7 @@ class HookedViT(WeightViews, HookedModule):
                 f"{weight_hash(self)}; it says {weights}. Load the model that was run, or use "
                 "`ActivationCache.load` for the stored values alone."
             )
-        layout, edited = self._layout_of_tokens(saved.about["n_tokens"]), saved.about["edited"]
+        layout, edited = self._layout(tuple(saved.about["grid"])), saved.about["edited"]
         return ViTActivationCache(
             dict(saved.items()),
             list(saved),

@@ -104,3 +104,18 @@ def test_a_wrong_edit_is_named_by_its_point():
 
     message = says(ValueError, intervene)
     assert Z in message
+
+
+def test_iterators_of_names_and_hooks_are_walked_through_as_often_as_need_be():
+    fired = []
+
+    def note(value, hook):
+        fired.append(hook.name)
+
+    names = [f"blocks.{i}.attn.hook_z" for i in range(3)]
+    MODEL.run_with_hooks(IMAGES, fwd_hooks=((name, note) for name in names))
+    MODEL.run_with_hooks(IMAGES, fwd_hooks=[((name for name in names), note)])
+    hooks = iter([(Z, note)])
+    _, cache = MODEL.run_with_cache(IMAGES, names_filter=iter(names), fwd_hooks=hooks)
+    assert fired == [*names, *names, Z]
+    assert list(cache) == names

@@ -114,8 +114,8 @@ class Ablate(_SiteIntervention):
         beyond = [label for label in self.labels if not 0 <= label < len(mean)]
         if beyond:
             raise ValueError(
-                f"`labels` must lie in 0..{len(mean) - 1}, as those of the means; got {beyond[:3]}. "
-                "Take the means over images of every label."
+                f"`labels` must lie in 0..{len(mean) - 1}, as those of the means; got "
+                f"{beyond[:3]}. Take the means over images of every label."
             )
         return mean[list(self.labels)]
 

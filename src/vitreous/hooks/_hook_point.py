@@ -96,6 +96,9 @@ class HookPoint(nn.Module):
         self.edited = False  # whether the last visit changed the value
         self.connected = False  # and whether somebody takes the gradient there
 
+    # A point holds no parameters, and nn.Module.__setattr__ would look for them at every visit.
+    __setattr__ = object.__setattr__  # pyright: ignore[reportAssignmentType]
+
     # nn.Module.__call__ would look for torch's own hooks, a microsecond on each of 240 points.
     def __call__(self, value: Tensor) -> Tensor:
         return self.visit(value, self.name) if self.watched else value

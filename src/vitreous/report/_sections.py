@@ -22,7 +22,7 @@ _KINDS = {"embed": "embedding", "pos_embed": "positions", "attn": "attention", "
 
 def make_page(evidence: Evidence, provenance: Provenance, title: str | None) -> Page:
     """Lays the evidence out on a page."""
-    picture, tokens = Picture.of(evidence.pixels), _token_map(evidence)
+    picture, tokens = Picture.of(evidence.pixels), TokenMap.of(evidence.layout)
     return Page(
         title=title or _title(evidence),
         subtitle=f"{provenance.model} on {provenance.image}",
@@ -63,13 +63,6 @@ def _title(evidence: Evidence) -> str:
     if question.label == evidence.ranking[0]:
         return f"Why {name} and not {rival}?" if rival else f"Why {name}?"
     return f"What speaks for {name} over {rival}?" if rival else f"What speaks for {name}?"
-
-
-def _token_map(evidence: Evidence) -> TokenMap:
-    layout = evidence.layout
-    _, rows, columns = layout.grid
-    tokens = np.array(layout.select("patches")).reshape(rows, columns)
-    return TokenMap.of(tokens, tuple(layout.names()))
 
 
 def _seen(evidence: Evidence, picture: Picture, tokens: TokenMap) -> Section:
@@ -173,8 +166,7 @@ def _component_name(kind: str, layer: int) -> str:
 
 
 def _head_map(values: np.ndarray, caption: str, unit: str, ends: tuple[str, str]) -> HeatMap:
-    layers, heads = ([str(i) for i in range(size)] for size in values.shape)
-    return HeatMap(values.astype(np.float32), layers, heads, unit=unit, caption=caption, ends=ends)
+    return HeatMap(values.astype(np.float32), unit=unit, caption=caption, ends=ends)
 
 
 def _attention(evidence: Evidence, picture: Picture, tokens: TokenMap) -> Section:

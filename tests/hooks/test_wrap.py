@@ -1,12 +1,14 @@
 """Hooks, cached runs and interventions on modules that know nothing of them."""
 
+from typing import NamedTuple
+
 import pytest
 import timm
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from tests.laws._models import assert_equal, random_like
-from tests.laws.test_spans import keep
+from tests.laws._models import assert_equal, build, random_like
+from tests.laws.test_spans import THREE, keep
 from vitreous._errors import HookError, UnknownNameError
 from vitreous.hooks import Ablate, Edit, Steer, site, wrap
 
@@ -202,6 +204,81 @@ def test_a_part_that_does_not_come_never_fires():
             model.run_with_hooks(x, fwd_hooks=[(name, keep)])
         with pytest.raises(HookError, match="must name what the pass comes by"):
             model.run_with_cache(x, names_filter=["last", name])
+
+
+class Output(NamedTuple):
+    logits: Tensor
+    hidden: tuple[Tensor, dict[str, Tensor]]
+
+
+class Named(nn.Module):
+    """Returns a named tuple; its last part never runs."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.spare, self.nothing = Body(), nn.Identity(), Nothing()
+
+    def forward(self, x):
+        self.nothing(x)
+        out = self.body(x)
+        return out.logits + out.hidden[1]["layer.0"]
+
+
+class Body(nn.Module):
+    def forward(self, x):
+        return Output(x + 1, (x * 2, {"layer.0": x * 3}))
+
+
+class Nothing(nn.Module):
+    def forward(self, x):
+        del x
+
+
+def test_parts_of_named_tuples_have_the_names_of_their_fields():
+    model, x = wrap(Named()), torch.randn(2, 3)
+    _, cache = model.run_with_cache(x)
+    assert list(cache) == ["body[logits]", "body[hidden][0]", "body[hidden][1][layer.0]"]
+    assert torch.allclose(cache["body[hidden][0]"], x * 2)
+    for name in ("body[logits]", "body[hidden][1][layer.0]"):
+        edited = model.run_with_hooks(x, fwd_hooks=[(name, lambda value, hook: value * 0)])
+        assert torch.allclose(edited, model(x) - cache[name])
+
+
+@pytest.mark.parametrize("wanted", ["spare", ["body", "spare"], "nothing", iter(["spare"])])
+def test_a_module_asked_for_by_name_has_to_return_a_tensor(wanted):
+    with pytest.raises(HookError, match=r"what the pass comes by; '\w+' never returned a tensor"):
+        wrap(Named()).run_with_cache(torch.randn(2, 3), names_filter=wanted)
+
+
+@pytest.mark.parametrize("wanted", [None, "*", ["s*", "body"], lambda name: True])
+def test_a_filter_that_spells_nothing_out_takes_what_comes(wanted):
+    _, cache = wrap(Named()).run_with_cache(torch.randn(2, 3), names_filter=wanted)
+    assert {name.partition("[")[0] for name in cache} == {"body"}
+
+
+def test_a_hook_on_a_module_without_tensors_raises_and_names_the_way_out():
+    with pytest.raises(HookError, match=r"returns NoneType\. Hook a module inside of it\."):
+        wrap(Named()).run_with_hooks(torch.randn(2, 3), fwd_hooks=[("nothing", keep)])
+
+
+def test_a_module_with_hook_points_has_no_need_to_be_wrapped():
+    vit = build(THREE)
+    names = [point.name for point in vit.hook_dict.values()]
+    for module in (vit, nn.Sequential(vit), wrap(nn.Sequential(nn.Identity()))):
+        with pytest.raises(TypeError, match="is for modules without hook points; got a "):
+            wrap(module)
+    assert [point.name for point in vit.hook_dict.values()] == names
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+def test_an_exception_in_the_middle_of_a_pass_leaves_no_torch_hook(resnet, gradient):
+    model = wrap(resnet)
+    metric = (lambda logits: logits[:, 9]) if gradient else False
+    resnet.fc = nn.Linear(8 if gradient else 7, 5).double()
+    with pytest.raises((RuntimeError, IndexError), match="mat2|out of bounds"):
+        model.run_with_cache(IMAGES, incl_bwd=metric)
+    assert not torch_hooks(resnet)
+    assert not any(point.watched for point in model.hook_dict.values())
 
 
 def test_a_tensor_that_a_hook_returned_is_not_worked_on_in_place(resnet):

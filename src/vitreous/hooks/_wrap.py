@@ -10,7 +10,7 @@ from vitreous._errors import HookError
 from vitreous.hooks._cache import ActivationCache
 from vitreous.hooks._hook_point import HookPoint
 from vitreous.hooks._hooked_module import HookedModule
-from vitreous.hooks._names import HookNames
+from vitreous.hooks._names import HookNames, NamesFilter
 from vitreous.hooks._recorder import base_of
 
 
@@ -23,7 +23,15 @@ def wrap(module: nn.Module) -> "WrappedModule":
     fires at every one.
 
     The module itself is untouched: torch hooks are on it only while a watched pass runs.
+
+    Raises:
+        TypeError: A module that has hook points, which would get other names.
     """
+    if any(isinstance(each, HookPoint | HookedModule) for each in module.modules()):
+        raise TypeError(
+            f"`wrap` is for modules without hook points; got a {type(module).__name__}, which has "
+            "some. Use its own `run_with_cache`, or wrap a part without them."
+        )
     return WrappedModule(module)
 
 
@@ -56,6 +64,17 @@ class WrappedModule(HookedModule):
             for handle in handles:
                 handle.remove()
 
+    def run_with_cache(
+        self, *args: Any, names_filter: NamesFilter = None, **keywords: Any
+    ) -> tuple[Any, ActivationCache]:
+        """See `HookedModule.run_with_cache`; modules asked for by name have to run."""
+        if not (names_filter is None or callable(names_filter)):
+            is_one = isinstance(names_filter, str | tuple)
+            names_filter = [names_filter] if is_one else list(names_filter)
+        output, cache = super().run_with_cache(*args, names_filter=names_filter, **keywords)
+        self._require_came(names_filter, cache)
+        return output, cache
+
     def make_cache(
         self,
         values: dict[str, Tensor],
@@ -81,6 +100,15 @@ class WrappedModule(HookedModule):
             self._add_point(name)
         return self.hook_dict.get(name)
 
+    def _require_came(self, wanted: NamesFilter, cache: ActivationCache) -> None:
+        came = {base_of(name) for name in cache}
+        for item in wanted if isinstance(wanted, list) else []:
+            if item in self._modules_by_path and item not in came:
+                raise HookError(
+                    f"`names_filter` must name what the pass comes by; {item!r} never returned a "
+                    "tensor. Leave `names_filter` out to see what there is."
+                )
+
     def _add_point(self, name: str) -> None:
         point = HookPoint(hands_on_copies=True)
         point.name = name
@@ -93,19 +121,18 @@ class WrappedModule(HookedModule):
             if not isinstance(output, Tensor) and self.hook_dict[path].fwd_hooks:
                 raise HookError(
                     f"A hook on `{path}` needs a tensor; that module returns "
-                    f"{type(output).__name__}. Hook one of {', '.join(_parts(path, output)[:4])}."
+                    f"{type(output).__name__}. {_ways_out(path, output)}"
                 )
             leaves, structure = pytree.tree_flatten_with_path(output)
-            edited = [self._visit(path, pytree.keystr(key), call, leaf) for key, leaf in leaves]
+            edited = [self._visit(path, path + _part(key), call, leaf) for key, leaf in leaves]
             return pytree.tree_unflatten(edited, structure)
 
         depth = self.depth
         return lambda *of_call: visit(*of_call) if self.depth == depth else None
 
-    def _visit(self, path: str, key: str, call: int, value: Any) -> Any:
+    def _visit(self, path: str, part: str, call: int, value: Any) -> Any:
         if not isinstance(value, Tensor):
             return value
-        part = path + _plain(key)
         record_as = f"{part}:{call}"
         for name in dict.fromkeys((path, part, record_as)):
             point = self.hook_dict.get(name)
@@ -143,14 +170,17 @@ def _require_parts(asked: Sequence[str], recorded: Iterable[str]) -> None:
         )
 
 
-def _plain(key: str) -> str:
-    """`['logits']` and `.logits` as `[logits]`."""
-    return key.replace("'", "") if not key.startswith(".") else f"[{key[1:]}]"
+def _part(keys: Sequence[Any]) -> str:
+    """Where a tensor lies in what a module returned: `[logits]`, `[hidden][0]`."""
+    words = ("key", "idx", "name")  # of dictionaries, of sequences, of named tuples
+    found = (next((getattr(k, word) for word in words if hasattr(k, word)), k) for k in keys)
+    return "".join(f"[{each}]" for each in found)
 
 
-def _parts(path: str, output: Any) -> list[str]:
+def _ways_out(path: str, output: Any) -> str:
     leaves, _ = pytree.tree_flatten_with_path(output)
-    return [path + _plain(pytree.keystr(key)) for key, leaf in leaves if isinstance(leaf, Tensor)]
+    parts = [path + _part(keys) for keys, leaf in leaves if isinstance(leaf, Tensor)]
+    return f"Hook one of {', '.join(parts[:4])}." if parts else "Hook a module inside of it."
 
 
 def _without_call(name: str) -> str:

@@ -275,7 +275,7 @@ def test_an_exception_in_the_middle_of_a_pass_leaves_no_torch_hook(resnet, gradi
     model = wrap(resnet)
     metric = (lambda logits: logits[:, 9]) if gradient else False
     resnet.fc = nn.Linear(8 if gradient else 7, 5).double()
-    with pytest.raises((RuntimeError, IndexError), match="mat2|out of bounds"):
+    with pytest.raises((RuntimeError, IndexError), match=r"mat2|out of bounds"):
         model.run_with_cache(IMAGES, incl_bwd=metric)
     assert not torch_hooks(resnet)
     assert not any(point.watched for point in model.hook_dict.values())

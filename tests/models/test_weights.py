@@ -1,7 +1,10 @@
 """Weights by their names: a block's are the model's own, the model's are copies for reading."""
 
+import copy
+
 import pytest
 import torch
+from torch import nn
 
 from tests.laws._models import assert_equal, build, configs, images_for, law, random_like
 from tests.laws.test_spans import THREE
@@ -125,6 +128,77 @@ def test_stacks_follow_an_optimizer():
     optimizer.step()
     assert not torch.equal(model.W_Q, before)
     assert torch.equal(model.W_Q[1], model.blocks[1].attn.W_Q)
+
+
+def load(model):
+    model.load_state_dict(build(THREE, seed=5).state_dict())
+
+
+def assign(model):
+    model.load_state_dict(build(THREE, seed=5).state_dict(), assign=True)
+
+
+def replace(model):
+    model.blocks[1].attn.qkv.weight = nn.Parameter(torch.ones(24, 8).double())
+
+
+def there_and_back(model):
+    model.half().double()
+
+
+@torch.no_grad()
+def write(model):
+    model.blocks[2].attn.W_Q[1] += 1
+
+
+@torch.inference_mode()
+def write_in_inference_mode(model):
+    model.blocks[2].attn.W_Q[1] += 1
+
+
+@pytest.mark.parametrize(
+    "change", [load, assign, replace, there_and_back, write, write_in_inference_mode]
+)
+def test_stacks_follow_every_other_change(change):
+    model = build(THREE)
+    before = model.W_Q
+    change(model)
+    assert not torch.equal(model.W_Q, before)
+    assert torch.equal(model.W_Q, torch.stack([block.attn.W_Q for block in model.blocks]))
+
+
+def test_a_copy_has_stacks_of_its_own():
+    model = build(THREE)
+    before = model.W_Q.clone()
+    other = copy.deepcopy(model)
+    write(other)
+    assert torch.equal(other.W_Q, torch.stack([block.attn.W_Q for block in other.blocks]))
+    assert torch.equal(model.W_Q, before)
+
+
+def test_stacks_can_be_read_in_inference_mode_and_used_outside_of_it():
+    model = build(THREE)
+    with torch.inference_mode():
+        assert model.W_O is model.W_O
+        assert_equal(model.OV.AB, model.W_V @ model.W_O)
+    mask = torch.ones(3, 2, 4, 8, dtype=torch.float64, requires_grad=True)
+    (model.W_O * mask).sum().backward()
+    assert torch.equal(mask.grad, model.W_O)
+
+
+def test_stacks_of_a_model_made_in_inference_mode_follow_its_changes():
+    with torch.inference_mode():
+        model = build(THREE)
+        before = model.W_Q
+        write(model)
+        assert not torch.equal(model.W_Q, before)
+
+
+def test_accumulated_biases_stop_at_the_last_layer():
+    model = build(THREE)
+    for layer, keywords in ((4, {}), (-1, {}), (3, {"mlp_input": True})):
+        with pytest.raises(ValueError, match=rf"`layer` must lie in 0\.\.[23]; got {layer}\."):
+            model.accumulated_bias(layer, **keywords)
 
 
 def test_stacks_follow_a_change_of_dtype():

@@ -141,6 +141,9 @@ class WeightViews(nn.Module):
             mlp_input: Whether to include the attention of `layer` itself.
             include_mlp_biases: Whether MLP biases count.
         """
+        last = self.cfg.n_layers - mlp_input
+        if not 0 <= layer <= last:
+            raise ValueError(f"`layer` must lie in 0..{last}; got {layer}. Choose another.")
         bias = self.embedding.patch.weight.new_zeros(self.cfg.d_model)
         for i, block in enumerate(self.blocks):
             if i < layer or (mlp_input and i == layer):
@@ -171,11 +174,13 @@ class WeightViews(nn.Module):
     def _stack(self, name: str, weight: "Callable[[Block], Tensor]") -> Tensor:
         cache: dict[str, tuple[Tensor, int]] = self.__dict__.setdefault("_stacks", {})
         versions = weight_versions(self)
-        if self.__dict__.get("_stacks_versions") != versions:
+        uncounted = any(p.is_inference() for p in self.parameters())  # made in inference mode
+        if uncounted or self.__dict__.get("_stacks_versions") != versions:
             cache.clear()
             self.__dict__["_stacks_versions"] = versions
         if name not in cache:
-            with torch.no_grad():
+            # A stack made outside of inference mode counts its versions, which tells of writes.
+            with torch.inference_mode(False), torch.no_grad():
                 stack = torch.stack([weight(block) for block in self.blocks]).detach()
             cache[name] = (stack, stack._version)
         stack, version = cache[name]

@@ -91,9 +91,13 @@ def test_folding_norms_shows_in_the_readout_alone_and_not_in_its_value(cfg):
     ("changes", "process", "reason"),
     [
         ({"n_classes": None}, fold_layer_norm, "needs a head to fold the final norm into"),
-        ({"norm": NormConfig("rms")}, center_writing_weights, "blocks use an RMSNorm"),
-        ({"norm": None}, center_writing_weights, "the blocks have none"),
-        ({"pooling": PoolingConfig("mean", None)}, center_writing_weights, "readout have none"),
+        ({"norm": NormConfig("rms")}, center_writing_weights, "got an RMSNorm in the blocks"),
+        ({"norm": None}, center_writing_weights, "got none in the blocks"),
+        (
+            {"pooling": PoolingConfig("mean", None)},
+            center_writing_weights,
+            "got none in the readout",
+        ),
     ],
 )
 def test_processing_that_would_change_logits_raises(changes, process, reason):

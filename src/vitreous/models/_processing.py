@@ -61,11 +61,11 @@ def center_writing_weights(model: HookedViT) -> HookedViT:
     Raises:
         ValueError: A reader that doesn't center (RMSNorm, no norm), or no final norm.
     """
-    for norm, where in ((model.cfg.norm, "blocks"), (model.cfg.pooling.norm, "readout")):
+    for norm, where in ((model.cfg.norm, "the blocks"), (model.cfg.pooling.norm, "the readout")):
         if norm is None or norm.kind != "layer":
             raise ValueError(
-                f"`center_writing_weights` needs a LayerNorm in front of every reader; the {where} "
-                f"{'have none' if norm is None else 'use an RMSNorm'}. "
+                "`center_writing_weights` needs a LayerNorm in front of every reader; got "
+                f"{'none' if norm is None else 'an RMSNorm'} in {where}. "
                 "Leave the weights as they are."
             )
     centered = fold_layer_scale(model) if model.cfg.layer_scale else _like(model, model.cfg)

@@ -70,6 +70,13 @@ def test_a_gradient_needs_a_scalar_or_a_metric():
     )
 
 
+def test_a_gradient_needs_an_output():
+    silent = torch.nn.Sequential(torch.nn.Linear(9, 9), torch.nn.Identity())
+    silent[1].forward = lambda x: None
+    message = says(ValueError, lambda: wrap(silent).run_with_cache(IMAGES.float(), incl_bwd=keep))
+    assert message.startswith("`incl_bwd` needs an output to differentiate; got")
+
+
 def test_a_key_is_a_name_or_a_shorthand():
     _, cache = MODEL.run_with_cache(IMAGES)
     for key in (3, None, ("z", 1.5), (3, "z")):

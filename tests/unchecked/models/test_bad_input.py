@@ -109,6 +109,11 @@ def refusals():
         ("The inner dimensions of `A` and `B` must agree; got 2 and 3."),
     )
     yield (
+        "a vector as factor",
+        lambda: FactoredMatrix(zeros(2), zeros(2, 4)),
+        ("`A` and `B` must be matrices; got 1 and 2 dimensions."),
+    )
+    yield (
         "a kind of norm",
         lambda: NormConfig("batch"),
         ("`NormConfig.kind` must be one of layer, rms; got 'batch'. Choose one."),

@@ -13,6 +13,8 @@ from vitreous.models import (
     fold_layer_norm,
     fold_layer_scale,
     fold_value_biases,
+    load,
+    weight_hash,
 )
 
 
@@ -108,3 +110,11 @@ def test_processing_that_would_change_logits_raises(changes, process, reason):
 def test_gains_are_not_folded_below_float32():
     with pytest.raises(ValueError, match=r"needs float32 or better; got torch\.bfloat16"):
         fold_layer_scale(build(THREE.replace(layer_scale=True)).bfloat16())
+
+
+@pytest.mark.parametrize("process", [fold_layer_norm, center_writing_weights, fold_value_biases])
+def test_a_processed_model_carries_the_hash_of_its_own_weights(process):
+    model = load("digits")
+    processed = process(model)
+    assert processed.card["weight_hash"] == weight_hash(processed) != model.card["weight_hash"]
+    assert processed.card["processing"] == [process.__name__]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from vitreous.models._config import HookedViTConfig, NormConfig
 from vitreous.models._norms import Norm
+from vitreous.models._saving import weight_hash
 from vitreous.models._vit import HookedViT
 
 
@@ -142,6 +143,7 @@ def _like(model: HookedViT, cfg: HookedViTConfig) -> HookedViT:
 
 def _noted(model: HookedViT, step: str) -> HookedViT:
     model.card["processing"] = [*model.card.get("processing", []), step]
+    model.card["weight_hash"] = weight_hash(model)
     return model
 
 

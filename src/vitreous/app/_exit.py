@@ -77,6 +77,7 @@ def _command_line(arguments: Sequence[str]) -> int:
 
 
 def _ended_well(command: Callable[[], int], interrupted: _Interrupted) -> int:
+    said = ""
     try:
         code = command()
     except SystemExit:
@@ -84,10 +85,18 @@ def _ended_well(command: Callable[[], int], interrupted: _Interrupted) -> int:
     except BaseException as error:
         if not (interrupted.happened or isinstance(error, KeyboardInterrupt)):
             return _explained(error)
+        said = _said_by_interrupt(error)
     else:
         if not interrupted.happened:
             return code
-    return _say("Interrupted; nothing was left behind.", INTERRUPTED)
+    return _say(said or "Interrupted; nothing was left behind.", INTERRUPTED)
+
+
+def _said_by_interrupt(error: BaseException | None) -> str:
+    """What a command that leaves something to go on with says of it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return "" if error is None else str(error)
 
 
 def _explained(error: BaseException) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 Point = tuple[float, float]
-Points = Sequence[Point] | np.ndarray
+Points = Sequence[Point | np.ndarray] | np.ndarray
 
 
 def ellipse(x: float, y: float, rx: float, ry: float, turn: float = 0) -> np.ndarray:

@@ -13,7 +13,13 @@ from vitreous.data import ClassNames, Images, Preprocessing, Sample
 from vitreous.terrarium._kinds import KINDS, SHAPES
 from vitreous.terrarium._render import SIZE, Rendering, render, render_clip, render_image
 from vitreous.terrarium._scene import Scene
-from vitreous.terrarium._tasks import checked_options, make_scene, split_size, task_named
+from vitreous.terrarium._tasks import (
+    TaskKind,
+    checked_options,
+    make_scene,
+    split_size,
+    task_named,
+)
 
 
 class Task(Dataset[tuple[np.ndarray, Any]]):
@@ -36,10 +42,14 @@ class Task(Dataset[tuple[np.ndarray, Any]]):
     def __init__(
         self, name: str, split: str = "train", *, seed: int = 0, size: int = SIZE, **options: Any
     ) -> None:
-        self._of = task_named(name)
+        of = task_named(name)
         self.name, self.split, self.seed, self.size = name, split, seed, size
-        self.options = checked_options(self._of, options)
-        self._count = split_size(self._of, split)
+        self.options = checked_options(of, options)
+        self._count = split_size(of, split)
+
+    @property
+    def _of(self) -> TaskKind:
+        return task_named(self.name)  # not kept: workers get a task by its name
 
     def __len__(self) -> int:
         return self._count

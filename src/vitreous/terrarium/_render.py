@@ -134,8 +134,8 @@ class Rendering:
             )
         return self.part_masks[self.parts.index((number, name))]
 
-    def coverage(self, rows: int, columns: int) -> Float[np.ndarray, "objects rows columns"]:
-        """The visible share of every object in each patch of a grid.
+    def coverage(self, rows: int, columns: int) -> Float[np.ndarray, "objects ..."]:
+        """The visible share of every object in each patch of a grid, [objects, rows, columns].
 
         Times the pixels of a patch, it sums to the object's visible area in pixels.
 
@@ -222,7 +222,7 @@ def render_background(scene: Scene, size: int = SIZE) -> UInt8[np.ndarray, "rows
 
 def patch_means(
     values: Float[np.ndarray, "objects rows columns"], rows: int, columns: int
-) -> Float[np.ndarray, "objects rows columns"]:
+) -> Float[np.ndarray, "objects ..."]:
     """The mean of each patch of a grid."""
     count, height, width = values.shape
     if height % rows or width % columns:

@@ -19,9 +19,9 @@ def car(pen: Pen) -> None:
     pen.blob("cabin", [(-64, 6), (-48, -40), (-24, -52), (20, -52), (42, -38), (64, 6)])
     pen.outline("windows", [(-50, 0), (-38, -36), (-6, -40), (-6, 0)], "glass")
     pen.outline("windows", [(6, 0), (6, -40), (26, -38), (48, 0)], "glass")
-    pen.blob("body", [(-92, 2), (-60, -8), (60, -8), (90, 4), (97, 28), (92, 48), (-92, 48),
-        (-97, 24)])
-    pen.box("stripes", (-92, 20, 92, 30), "accent", radius=3, line=False)
+    pen.blob("body", [(-88, 0), (-60, -8), (60, -8), (86, 2), (94, 26), (86, 46), (60, 50),
+        (-60, 50), (-86, 46), (-94, 24)])
+    pen.box("stripes", (-90, 20, 90, 30), "accent", radius=3, line=False)
     pen.ellipse("lights", (86, 14), (8, 9), "yellow")
     pen.ellipse("lights", (-90, 14), (6, 9), "pink")
     pen.box("door", (-10, 6, 4, 11), "light", radius=2, line=False)

@@ -81,7 +81,7 @@ def bear(pen: Pen) -> None:
 @kind("snake", "🐍", "green yellow purple red", group="animal")
 def snake(pen: Pen) -> None:
     back = pen.choose("back", "banded", "spotted")
-    spine = [(84, 82), (40, 92), (-30, 88), (-72, 72), (-62, 44), (0, 36), (52, 24), (62, -8),
+    spine = [(82, 78), (40, 86), (-30, 84), (-72, 72), (-62, 44), (0, 36), (52, 24), (62, -8),
         (14, -24), (-22, -36), (-20, -64)]
     pen.stroke("tongue", [(12, -70), (46, -66), (58, -74)], 5, "red")
     pen.stroke("tongue", [(42, -66), (60, -58)], 5, "red")

@@ -38,8 +38,9 @@ def make(item: Item, word: str = "misleading") -> Scene:
 
 def painted(chance: Chance, text: str) -> Words:
     """The word on a paper label at the top or at the bottom."""
-    height = min(130, 900 // (len(text) + 1))
-    y = chance.choice("word at", (130, 860)) + chance.between("word y", -20, 20)
+    height = min(120, 900 // (len(text) + 1))
+    from_edge = height + 20 + chance.between("word y", 0, 30)
+    y = chance.choice("word at", (from_edge, 1000 - from_edge))
     return Words(text, 500, y, height)
 
 

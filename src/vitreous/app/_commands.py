@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from vitreous.app._outputs import writable_file
+from vitreous.app._terrarium_commands import terrarium
 
 app = typer.Typer(
     help="Looks inside vision transformers.",
@@ -15,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(terrarium, name="terrarium")
 
 
 def _print_version(asked: bool) -> None:

@@ -28,7 +28,7 @@ def places(of: Batches, done: int = 0) -> list[list[int]]:
 def test_an_epoch_takes_every_picture_once_but_for_what_fills_no_batch():
     first = places(batches())
     assert [len(each) for each in first] == [4, 4]
-    assert len(set(sum(first, []))) == 8
+    assert len({place for each in first for place in each}) == 8
 
 
 def test_every_epoch_has_an_order_of_its_own():

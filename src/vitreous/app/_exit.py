@@ -30,6 +30,10 @@ _USER_ERRORS = (
 )
 
 
+class Resumable(Exception):
+    """What Ctrl-C becomes where it leaves something to go on with; it says so."""
+
+
 def main() -> None:
     """Runs the command line and ends the process with its exit code."""
     sys.exit(run(sys.argv[1:]))
@@ -85,18 +89,11 @@ def _ended_well(command: Callable[[], int], interrupted: _Interrupted) -> int:
     except BaseException as error:
         if not (interrupted.happened or isinstance(error, KeyboardInterrupt)):
             return _explained(error)
-        said = _said_by_interrupt(error)
+        said = str(error) if isinstance(error, Resumable) else ""
     else:
         if not interrupted.happened:
             return code
     return _say(said or "Interrupted; nothing was left behind.", INTERRUPTED)
-
-
-def _said_by_interrupt(error: BaseException | None) -> str:
-    """What a command that leaves something to go on with says of it."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__ or error.__context__
-    return "" if error is None else str(error)
 
 
 def _explained(error: BaseException) -> int:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from vitreous.app._exit import Resumable
 from vitreous.app._outputs import new_folder
 from vitreous.training import (
     RECIPES,
@@ -44,10 +45,10 @@ def write_model(
         logs.append(find_log(log)(folder.path / log))
     try:
         model = train(recipe, seed=seed, folder=folder, checkpoints=checkpoints, logs=logs)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         if not folder.is_unfinished:
             raise
-        raise KeyboardInterrupt("Interrupted; the same command goes on from there.") from None
+        raise Resumable("Interrupted; the same command goes on from there.") from interrupt
     if not is_main_process():
         return []
     return [f"Test accuracy: {model.card['test_accuracy']:.2%}", f"Model: {out}"]

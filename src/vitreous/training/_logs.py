@@ -141,7 +141,7 @@ class WandbLog:
             project="vitreous",
             id=start.run,
             name=self.folder.parent.name,
-            dir=str(self.folder),
+            dir=str(self.folder.parent),
             resume="allow",
         )
         # Rows by our own step: its counter takes no step twice, as after a restart.

@@ -93,7 +93,7 @@ def new_accelerator() -> Any:
     if not re.fullmatch("NO|MULTI_[A-Z]+", kind):
         raise ValueError(
             f"Processes must hold the whole model; got Accelerate's {kind}. "
-            "Run `accelerate launch --multi_gpu`, or with `--cpu`."
+            "Run `accelerate launch --multi_gpu`."
         )
     if accelerator.mixed_precision not in ("no", "bf16"):
         raise ValueError(

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from accelerate import Accelerator, DistributedType
 from accelerate.state import AcceleratorState
 from torch import nn
 
@@ -141,6 +142,13 @@ def test_a_fitted_model_is_left_ready_for_evaluation():
     model = nn.Sequential(linear(), nn.Dropout())
     fit(model, bright_or_dark(), QUICK, seed=0)
     assert not model.training
+
+
+def test_processes_that_hold_parts_of_the_model_are_refused(monkeypatch):
+    sharded = property(lambda self: DistributedType.FSDP)
+    monkeypatch.setattr(Accelerator, "distributed_type", sharded)
+    with pytest.raises(ValueError, match="must hold the whole model; got Accelerate's FSDP"):
+        fit(linear(), bright_or_dark(), QUICK, seed=0)
 
 
 def test_too_few_pictures_for_a_batch_are_refused():

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vitreous import models as models
     from vitreous import patching as patching
     from vitreous import report as report
+    from vitreous import terrarium as terrarium
     from vitreous import training as training
     from vitreous import view as view
     from vitreous._errors import HookError as HookError
@@ -62,6 +63,7 @@ _PACKAGES = (
     "models",
     "patching",
     "report",
+    "terrarium",
     "training",
     "view",
 )

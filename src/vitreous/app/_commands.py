@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from vitreous.app._outputs import new_folder, writable_file
+from vitreous.app._outputs import writable_file
+from vitreous.app._terrarium_commands import terrarium
 
 app = typer.Typer(
     help="Looks inside vision transformers.",
@@ -15,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(terrarium, name="terrarium")
 
 
 def _print_version(asked: bool) -> None:
@@ -65,19 +67,46 @@ def explain(
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="What to train, such as 'digits'.")],
+    recipe: Annotated[
+        str, typer.Argument(help="What to train, such as 'digits'.", show_default=False)
+    ] = "",
     out: Annotated[
-        Path | None, typer.Option(help="New folder for the model; the recipe's name by default.")
+        Path | None,
+        typer.Option(
+            help="Folder for the model, new or with an unfinished training of the same recipe and "
+            "seed, which goes on; the recipe's name by default."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same model.", min=0)] = 0,
     epochs: Annotated[
         int | None,
         typer.Option(help="Passes over the training set; the recipe's by default.", min=1),
     ] = None,
+    steps: Annotated[int | None, typer.Option(help="Batches, instead of passes.", min=1)] = None,
+    checkpoints: Annotated[
+        bool, typer.Option("--checkpoints", help="Keep weights at steps that double.")
+    ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Refuse to begin anew where there is nothing to resume."),
+    ] = False,
+    log: Annotated[
+        str | None, typer.Option(help="'tensorboard' or 'wandb', besides log.csv.")
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="Print what can be trained.")] = False,
 ) -> None:
-    """Train a model of the package from nothing."""
-    folder = new_folder(out or Path(recipe))
-    from vitreous.app._train import write_model
+    """Train a model of the package from nothing; after a kill, the same command goes on."""
+    if not recipe and not list_:
+        raise ValueError(
+            "A recipe must be named; got none. Pass one of those that `--list` prints."
+        )
+    from vitreous.app._train import recipe_lines, write_model
 
-    print(f"Test accuracy: {write_model(recipe, folder, seed, epochs):.2%}")
-    print("Model:", out or Path(recipe))
+    folder = out or Path(recipe)
+    lines = (
+        recipe_lines()
+        if list_
+        else write_model(recipe, folder, seed, epochs, steps, checkpoints, resume, log)
+    )
+    for line in lines:
+        print(line)

@@ -30,6 +30,10 @@ _USER_ERRORS = (
 )
 
 
+class Resumable(Exception):
+    """What Ctrl-C becomes where it leaves something to go on with; it says so."""
+
+
 def main() -> None:
     """Runs the command line and ends the process with its exit code."""
     sys.exit(run(sys.argv[1:]))
@@ -77,6 +81,7 @@ def _command_line(arguments: Sequence[str]) -> int:
 
 
 def _ended_well(command: Callable[[], int], interrupted: _Interrupted) -> int:
+    said = ""
     try:
         code = command()
     except SystemExit:
@@ -84,10 +89,11 @@ def _ended_well(command: Callable[[], int], interrupted: _Interrupted) -> int:
     except BaseException as error:
         if not (interrupted.happened or isinstance(error, KeyboardInterrupt)):
             return _explained(error)
+        said = str(error) if isinstance(error, Resumable) else ""
     else:
         if not interrupted.happened:
             return code
-    return _say("Interrupted; nothing was left behind.", INTERRUPTED)
+    return _say(said or "Interrupted; nothing was left behind.", INTERRUPTED)
 
 
 def _explained(error: BaseException) -> int:

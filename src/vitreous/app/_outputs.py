@@ -25,7 +25,9 @@ def new_folder(path: Path) -> Path:
     Raises:
         OSError: There is something already, or the folder around it is missing or closed.
     """
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+    # What a kill left half-written is nothing.
+    things = path.iterdir() if path.is_dir() else [path] if path.exists() else []
+    if any(not thing.match(".*.part") for thing in things):
         raise OSError(f"`{path}` must be new or empty; got something in it. Choose another path.")
     target = path.resolve()
     _try_writing(path, target.parent)

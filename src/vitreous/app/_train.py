@@ -3,34 +3,95 @@
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
-from vitreous._whole import made_whole
-from vitreous.models import HookedViT
-from vitreous.training import Progress, Recipe, find_recipe, train
+from vitreous.app._exit import Resumable
+from vitreous.app._outputs import new_folder
+from vitreous.training import (
+    RECIPES,
+    CsvLog,
+    Progress,
+    Recipe,
+    RunFolder,
+    Start,
+    find_log,
+    find_recipe,
+    is_main_process,
+    train,
+)
 
 
-def write_model(recipe_name: str, folder: Path, seed: int, epochs: int | None) -> float:
-    """Trains a model into a new folder and returns its accuracy on the test pictures."""
-    recipe = find_recipe(recipe_name)
-    if epochs is not None:
-        recipe = replace(recipe, plan=replace(recipe.plan, epochs=epochs))
-    model = _train_visibly(recipe, seed)
-    _save_whole(model, folder)
-    return model.card["test_accuracy"]
+def recipe_lines() -> list[str]:
+    """What can be trained, a line each."""
+    width = max(map(len, RECIPES))
+    return [f"{name:{width}}  {recipe.about}" for name, recipe in RECIPES.items()]
 
 
-def _save_whole(model: HookedViT, folder: Path) -> None:
-    with made_whole(folder) as beside:
-        model.save_pretrained(beside, dtype=torch.float16)
+def write_model(
+    recipe_name: str,
+    out: Path,
+    seed: int,
+    epochs: int | None,
+    steps: int | None,
+    checkpoints: bool,
+    resume: bool,
+    log: str | None,
+) -> list[str]:
+    """Trains a model into a folder, and returns what to say of it in the process that speaks."""
+    recipe = _shortened(find_recipe(recipe_name), epochs, steps)
+    folder = RunFolder(_checked(out, resume))
+    logs = [CsvLog(folder.path / "log.csv"), _Bar(recipe.name)]
+    if log is not None:
+        logs.append(find_log(log)(folder.path / log))
+    try:
+        model = train(recipe, seed=seed, folder=folder, checkpoints=checkpoints, logs=logs)
+    except KeyboardInterrupt as interrupt:
+        if not folder.is_unfinished:
+            raise
+        raise Resumable("Interrupted; the same command goes on from there.") from interrupt
+    if not is_main_process():
+        return []
+    return [f"Test accuracy: {model.card['test_accuracy']:.2%}", f"Model: {out}"]
 
 
-def _train_visibly(recipe: Recipe, seed: int) -> HookedViT:
-    with tqdm(total=recipe.plan.epochs, unit="epoch", desc=recipe.name, leave=False) as bar:
+def _shortened(recipe: Recipe, epochs: int | None, steps: int | None) -> Recipe:
+    if epochs is None and steps is None:
+        return recipe
+    return replace(recipe, plan=replace(recipe.plan, epochs=epochs, steps=steps))
 
-        def show(progress: Progress) -> None:
-            bar.set_postfix(loss=f"{progress.loss:.3f}")
-            bar.update()
 
-        return train(recipe, seed=seed, after_epoch=show)
+def _checked(out: Path, resume: bool) -> Path:
+    if RunFolder(out).is_unfinished:
+        return out.resolve()
+    if resume:
+        raise OSError(
+            f"`{out}` must hold an unfinished training to go on with `--resume`; got none. "
+            "Check the path, or leave the option out."
+        )
+    return new_folder(out)
+
+
+class _Bar:
+    """A progress bar, as a log."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def start(self, start: Start) -> None:
+        self.bar = tqdm(
+            total=start.n_steps,
+            initial=start.resumed_at or 0,
+            unit="step",
+            desc=self.name,
+            leave=False,
+        )
+
+    def write(self, progress: Progress) -> None:
+        self.bar.set_postfix(loss=f"{progress.loss:.3f}", refresh=False)
+        self.bar.update(progress.step - self.bar.n)
+
+    def flush(self) -> None:
+        self.bar.refresh()
+
+    def close(self) -> None:
+        self.bar.close()

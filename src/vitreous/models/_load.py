@@ -13,6 +13,7 @@ from vitreous._errors import UnsupportedModelError, WeightsError, unknown
 from vitreous.data import ClassNames, Preprocessing
 from vitreous.hooks import Means
 from vitreous.models import adapters
+from vitreous.models._checkpoints import checkpoint_file, unknown_checkpoint
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._saving import FORMAT, load_tensors, read_json, read_tensors, weight_hash
 from vitreous.models._vit import HookedViT
@@ -22,6 +23,7 @@ def load(
     name: str | os.PathLike[str],
     *,
     weights: str | os.PathLike[str] | None = None,
+    checkpoint: int | None = None,
     device: torch.device | str | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> HookedViT:
@@ -30,23 +32,32 @@ def load(
     Args:
         name: A shipped model (`"digits"`), `"timm:NAME"`, or a folder that `save_pretrained` made.
         weights: A safetensors file to read instead of downloading.
+        checkpoint: A step of its training: the model as it was then, where the folder has
+            `checkpoints/STEP.safetensors`. Its card keeps only what is true of it, and it has no
+            dataset means.
         device: Where to put it; None means the CPU.
         dtype: Of its weights.
 
     Raises:
-        UnknownNameError: No such model.
+        UnknownNameError: No such model, or no such checkpoint of it.
         UnsupportedModelError: A model with a feature that `HookedViT` lacks; it names the feature.
         WeightsError: Weights that are missing, can't be read or don't fit.
     """
+    if weights is not None and checkpoint is not None:
+        raise ValueError(
+            "`load` must take either `weights` or `checkpoint`; got both. Leave one of them out."
+        )
     text = os.fspath(name)
     prefix, colon, rest = text.partition(":")
     if colon and prefix in adapters.LOADERS:
+        if checkpoint is not None:
+            raise unknown_checkpoint(text, checkpoint, [])
         model = adapters.LOADERS[prefix](rest, weights, dtype)
     elif text in shipped_models():
-        model = _load_folder(shipped_folder() / text, weights, dtype)
+        model = _load_folder(shipped_folder() / text, weights, checkpoint, dtype)
         model.card.setdefault("source", "shipped")
     elif text and Path(text).is_dir():
-        model = _load_folder(Path(text), weights, dtype)
+        model = _load_folder(Path(text), weights, checkpoint, dtype)
     else:
         known = [*shipped_models(), *(f"{each}:NAME" for each in adapters.LOADERS)]
         hint = f"Known: {', '.join(known)}, or a folder that `save_pretrained` made."
@@ -87,7 +98,9 @@ def shipped_models() -> list[str]:
     return sorted(p.parent.name for p in folder.glob("*/config.json")) if folder.is_dir() else []
 
 
-def _load_folder(folder: Path, weights: Any, dtype: torch.dtype) -> HookedViT:
+def _load_folder(
+    folder: Path, weights: Any, checkpoint: int | None, dtype: torch.dtype
+) -> HookedViT:
     about = read_json(folder / "config.json")
     if about.get("format") != FORMAT:
         raise WeightsError(
@@ -95,6 +108,10 @@ def _load_folder(folder: Path, weights: Any, dtype: torch.dtype) -> HookedViT:
             f"{about.get('format')!r}. Load it through the library that wrote it."
         )
     model = _described(about, folder).to(dtype)
+    if checkpoint is not None and checkpoint != model.card.get("steps"):
+        path, model.card = checkpoint_file(folder, checkpoint, model.card)
+        load_tensors(model, read_tensors(path), f"`{path.name}`")
+        return model
     path = Path(weights) if weights is not None else folder / "model.safetensors"
     load_tensors(model, read_tensors(path), f"`{path.name}`")
     if (folder / "means.safetensors").is_file():

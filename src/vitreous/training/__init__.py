@@ -1,20 +1,45 @@
-"""One fitting loop, streamed dataset means, and the recipes of the models we ship."""
+"""One fitting loop that survives a kill, streamed dataset means, and the recipes of our models."""
 
 from vitreous.training._augmentations import Shift
-from vitreous.training._fit import Augmentation, Plan, Progress, accuracy, fit, unchanged
+from vitreous.training._batches import Augmentation, unchanged
+from vitreous.training._fit import accuracy, fit
+from vitreous.training._logs import (
+    CsvLog,
+    Log,
+    Progress,
+    Start,
+    TensorBoardLog,
+    WandbLog,
+    find_log,
+)
+from vitreous.training._losses import Loss, cross_entropy
 from vitreous.training._means import means
+from vitreous.training._plan import Plan, log_spaced
 from vitreous.training._recipes import RECIPES, Recipe, find_recipe, new_model, train
+from vitreous.training._run_folder import RunFolder
+from vitreous.training._trainer import is_main_process
 
 __all__ = [
     "RECIPES",
     "Augmentation",
+    "CsvLog",
+    "Log",
+    "Loss",
     "Plan",
     "Progress",
     "Recipe",
+    "RunFolder",
     "Shift",
+    "Start",
+    "TensorBoardLog",
+    "WandbLog",
     "accuracy",
+    "cross_entropy",
+    "find_log",
     "find_recipe",
     "fit",
+    "is_main_process",
+    "log_spaced",
     "means",
     "new_model",
     "train",

@@ -1,73 +1,27 @@
-"""The one loop that trains a model from labeled pictures."""
+"""The one loop that trains a model."""
 
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import json
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, is_dataclass
+from itertools import islice
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional
 
-from vitreous._optional import needs
 from vitreous.data import Images
+from vitreous.training._batches import Augmentation, Batches, unchanged
+from vitreous.training._logs import Log, Progress, Start
+from vitreous.training._losses import Loss, cross_entropy
+from vitreous.training._plan import Plan
+from vitreous.training._run_folder import RunFolder
+from vitreous.training._state import State
+from vitreous.training._trainer import Trainer, seeded
 
-Augmentation = Callable[
-    [Float[Tensor, "batch channels rows columns"], torch.Generator],
-    Float[Tensor, "batch channels rows columns"],
-]
-"""Changes a batch of pictures at random; all its chance comes from the generator."""
-
-
-def unchanged(
-    pixels: Float[Tensor, "batch channels rows columns"], generator: torch.Generator
-) -> Float[Tensor, "batch channels rows columns"]:
-    """The augmentation that does nothing."""
-    return pixels
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a model is trained: AdamW, linear warm-up, cosine decay to zero.
-
-    Attributes:
-        epochs: Passes over the training pictures.
-        batch_size: Pictures per step; what is left over at the end of an epoch waits for the next.
-        learning_rate: At the end of the warm-up.
-        warmup: Part of all steps in which the learning rate rises.
-        weight_decay: On every parameter.
-        max_gradient_norm: Longer gradients are shortened to this length.
-    """
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    warmup: float = 0.1
-    weight_decay: float = 0.05
-    max_gradient_norm: float = 1.0
-
-    def rate(self, step: int, n_steps: int) -> float:
-        """The learning rate at a step, as a part of `learning_rate`."""
-        n_warmup = max(1, round(self.warmup * n_steps))
-        if step < n_warmup:
-            return (step + 1) / n_warmup
-        done = (step - n_warmup) / max(1, n_steps - n_warmup)
-        return 0.5 * (1 + math.cos(math.pi * done))
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a training stands at the end of an epoch.
-
-    Attributes:
-        epoch: Epochs done.
-        step: Steps done.
-        loss: Cross entropy in nats, averaged over the epoch, on augmented pictures.
-    """
-
-    epoch: int
-    step: int
-    loss: float
+STEPS_PER_ROW = 10
+LOSSES_KEPT = 100
 
 
 def fit(
@@ -76,66 +30,182 @@ def fit(
     plan: Plan,
     *,
     seed: int,
+    loss: Loss = cross_entropy,
     augment: Augmentation = unchanged,
-    after_epoch: Callable[[Progress], None] | None = None,
+    folder: RunFolder | None = None,
+    identity: Mapping[str, Any] | None = None,
+    logs: Iterable[Log] = (),
+    workers: int = 0,
 ) -> Progress:
-    """Trains a classifier in place, on the device that Accelerate finds.
+    """Trains a model in place, on the device that Accelerate finds.
 
-    The same seed gives the same weights, bit by bit, on one machine and number of threads.
+    On CPUs the same seed gives the same weights, bit by bit, on one machine and number of threads
+    and processes, however often the training was killed and taken up again. Processes started by
+    `accelerate launch` share each batch, so that their number changes no more than rounding. GPUs
+    may add up in any order.
 
     Args:
         model: Takes pictures, returns logits. Its own initial weights are the caller's to seed.
         images: Prepared pictures with labels.
         plan: How.
-        seed: Of the order of pictures and of the augmentation.
+        seed: Of the order of pictures, of the augmentation, and of torch's own chance.
+        loss: What is made small.
         augment: Acts on every training batch.
-        after_epoch: Called after every epoch: to show progress, or to keep a checkpoint.
+        folder: Where the training is kept; an unfinished one there goes on.
+        identity: Whatever else makes a training another one, as plain JSON: a training in `folder`
+            with another identity is refused.
+        logs: Told every ten steps, and at the end of every epoch.
+        workers: Processes that read pictures ahead.
 
     Returns:
-        The last epoch's progress.
+        Where the training ended.
 
     Raises:
         MissingDependencyError: Accelerate isn't installed.
+        OSError: `folder` holds something else.
         ValueError: Too few pictures for a batch, or no labels.
+        WeightsError: `folder` holds a training that isn't whole or isn't this one.
     """
-    n_batches = _whole_batches(images, plan)
+    trainer = Trainer(model, plan, loss)
+    accelerator = trainer.accelerator
     generator = torch.Generator().manual_seed(seed)
-    trainer = _Trainer(model, plan, plan.epochs * n_batches)
-    progress = Progress(0, 0, math.nan)
-    for epoch in range(1, plan.epochs + 1):
-        losses = [
-            trainer.step(augment(pixels, generator), labels)
-            for pixels, labels in _shuffled(images, plan.batch_size, generator)
-        ]
-        progress = Progress(epoch, epoch * n_batches, torch.stack(losses).mean().item())
-        if after_epoch is not None:
-            after_epoch(progress)
+    process, n_processes = accelerator.process_index, accelerator.num_processes
+    batches = Batches(images, plan, augment, generator, process, n_processes, workers)
+    whole_identity = {
+        **(identity or {}),
+        "seed": seed,
+        "pictures": len(images),
+        "plan": asdict(plan),
+        "augmentation": _described(augment),
+        "loss": _described(loss),
+        "processes": n_processes,
+        "precision": accelerator.mixed_precision,
+        "checkpoints": sorted(folder.checkpoints) if folder else [],
+    }
+    with seeded(accelerator, seed):
+        course = _Course(trainer, batches, whole_identity, folder)
+        progress = course.go(list(logs))
     model.eval()
     return progress
 
 
-class _Trainer:
-    def __init__(self, model: nn.Module, plan: Plan, n_steps: int) -> None:
-        self.accelerator = needs("accelerate", extra="ml", feature="fit()").Accelerator()
-        self.max_norm = plan.max_gradient_norm
-        optimizer = torch.optim.AdamW(
-            model.parameters(), plan.learning_rate, weight_decay=plan.weight_decay
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: plan.rate(i, n_steps))
-        prepared = self.accelerator.prepare(model.train(), optimizer, schedule)
-        self.model, self.optimizer, self.schedule = prepared
+class _Course:
+    """A training on its way: what step it is at, what it keeps and whom it tells."""
 
-    def step(
-        self, pixels: Float[Tensor, "batch channels rows columns"], labels: Int[Tensor, " batch"]
-    ) -> Float[Tensor, ""]:
-        device = self.accelerator.device
-        loss = functional.cross_entropy(self.model(pixels.to(device)), labels.to(device))
-        self.optimizer.zero_grad()
-        self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.model.parameters(), self.max_norm)
-        self.optimizer.step()
-        self.schedule.step()
-        return loss.detach()
+    def __init__(
+        self,
+        trainer: Trainer,
+        batches: Batches,
+        identity: dict[str, Any],
+        folder: RunFolder | None,
+    ) -> None:
+        self.trainer, self.batches, self.identity, self.folder = trainer, batches, identity, folder
+        self.plan, n_images = batches.plan, len(batches.images)
+        self.steps_per_epoch = self.plan.steps_per_epoch(n_images)
+        self.n_steps = self.plan.n_steps(n_images)
+        self.is_main: bool = trainer.accelerator.is_main_process
+        self.step, self.run, self.losses = 0, uuid.uuid4().hex[:12], list[Tensor]()
+        self.seconds_before, self.started = 0.0, time.perf_counter()
+
+    def go(self, logs: list[Log]) -> Progress:
+        resumed_at = self._take_up()
+        self.logs = logs if self.is_main else []
+        opened: list[Log] = []
+        try:
+            for log in self.logs:
+                log.start(Start(self.run, self.n_steps, resumed_at))
+                opened.append(log)
+            while self.step < self.n_steps:
+                self._epoch()
+        finally:
+            for log in opened:
+                log.close()
+        return self._progress(len(self.losses))
+
+    def _epoch(self) -> None:
+        done = self.step % self.steps_per_epoch
+        if not done:
+            self.losses = []
+        for batch in islice(self.batches.epoch(done), self.n_steps - self.step):
+            loss = self.trainer.step(batch, self._learning_rate(self.step))
+            self.losses = [*self.losses, loss][-LOSSES_KEPT:]
+            self.step += 1
+            self._tell()
+            self._keep()
+
+    def _learning_rate(self, step: int) -> float:
+        return self.plan.learning_rate * self.plan.rate(step, self.n_steps)
+
+    def _tell(self) -> None:
+        position = (self.step - 1) % self.steps_per_epoch + 1
+        is_last = position == self.steps_per_epoch or self.step == self.n_steps
+        if position % STEPS_PER_ROW == 0 or is_last:
+            progress = self._progress((position - 1) % STEPS_PER_ROW + 1)
+            for log in self.logs:
+                log.write(progress)
+
+    def _progress(self, n_losses: int) -> Progress:
+        return Progress(
+            self.step,
+            self.step // self.steps_per_epoch,
+            torch.stack(self.losses[-n_losses:]).mean().item(),
+            self._learning_rate(self.step - 1),
+            round(self._seconds(), 3),
+        )
+
+    def _seconds(self) -> float:
+        return self.seconds_before + time.perf_counter() - self.started
+
+    # -- What is kept
+
+    def _take_up(self) -> int | None:
+        """Goes on with the training in the folder, and returns its step; or begins one there."""
+        if self.folder is None:
+            return None
+        last = self.folder.last_state(self.identity)
+        self.trainer.accelerator.wait_for_everyone()  # before anyone changes the folder
+        if last is None:
+            first = self._state()
+            if self.is_main:
+                self.folder.begin(first)
+        else:
+            if self.is_main:
+                self.folder.remove_remains()
+            self._restore(last)
+        self._keep_weights(self.folder)  # those of step 0, which come after the state
+        return None if last is None else last.step
+
+    def _keep(self) -> None:
+        if self.folder is None:
+            return
+        self._keep_weights(self.folder)
+        if self.step % self.folder.every == 0 or self.step == self.n_steps:
+            state = self._state()
+            if self.is_main:
+                for log in self.logs:
+                    log.flush()
+                self.folder.keep(state)
+
+    def _keep_weights(self, folder: RunFolder) -> None:
+        if self.is_main and self.step in folder.checkpoints:
+            folder.keep_weights(self.trainer.plain_model, self.step)
+
+    def _state(self) -> State:
+        tensors = self.trainer.tensors() | self.batches.tensors()
+        tensors["losses"] = torch.stack(self.losses).cpu() if self.losses else torch.zeros(0)
+        identity = json.loads(json.dumps(self.identity))
+        return State(self.step, self._seconds(), self.run, identity, tensors)
+
+    def _restore(self, state: State) -> None:
+        self.trainer.restore(state.tensors)
+        self.batches.restore(state.tensors)
+        self.losses = list(state.tensors["losses"].to(self.trainer.accelerator.device))
+        self.step, self.run, self.seconds_before = state.step, state.run, state.seconds
+
+
+def _described(value: Any) -> str:
+    """A function by its name, which is the same tomorrow, where its `repr` has an address."""
+    return repr(value) if is_dataclass(value) else getattr(value, "__qualname__", str(type(value)))
 
 
 def accuracy(model: nn.Module, images: Images) -> float:
@@ -147,23 +217,3 @@ def accuracy(model: nn.Module, images: Images) -> float:
             for batch in images
         ]
     return int(sum(hits)) / len(images)
-
-
-def _shuffled(
-    images: Images, size: int, generator: torch.Generator
-) -> Iterator[tuple[Float[Tensor, "batch channels rows columns"], Int[Tensor, " batch"]]]:
-    order = torch.randperm(len(images), generator=generator)
-    for start in range(0, len(images) - size + 1, size):
-        batch = images[order[start : start + size]]
-        if batch.labels is None:
-            raise ValueError("`images` must have labels to train on; got none. Pass `labels=`.")
-        yield batch.pixels, batch.labels
-
-
-def _whole_batches(images: Images, plan: Plan) -> int:
-    if len(images) < plan.batch_size:
-        raise ValueError(
-            f"`images` must fill a batch of {plan.batch_size}; got {len(images)}. "
-            "Pass more, or a smaller `batch_size`."
-        )
-    return len(images) // plan.batch_size

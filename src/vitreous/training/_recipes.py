@@ -1,9 +1,8 @@
 """The models that we ship, each as the recipe that makes it from nothing."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -17,10 +16,17 @@ from vitreous.data import (
     Preprocessing,
     digits,
 )
+from vitreous.hooks import Means
 from vitreous.models import HookedViT, HookedViTConfig, weight_hash
 from vitreous.training._augmentations import Shift
-from vitreous.training._fit import Augmentation, Plan, Progress, accuracy, fit
+from vitreous.training._batches import Augmentation
+from vitreous.training._fit import accuracy, fit
+from vitreous.training._logs import Log, Progress
+from vitreous.training._losses import Loss, cross_entropy
 from vitreous.training._means import means
+from vitreous.training._plan import Plan, log_spaced
+from vitreous.training._run_folder import RunFolder
+from vitreous.training._trainer import is_main_process
 
 
 @dataclass(frozen=True)
@@ -36,8 +42,12 @@ class Recipe:
         images: Reads the split "train" or "test".
         augment: Of training batches.
         plan: How it is trained.
+        loss: What it makes small.
+        n_means: How many of the first training pictures the model's means are taken over; None
+            takes all.
         threads: Of the CPU. Fixed, because sums depend on it: the same seed gives the same
             weights on one kind of processor, however many cores there are.
+        workers: Processes that read pictures ahead; they change nothing but the time.
     """
 
     name: str
@@ -48,7 +58,22 @@ class Recipe:
     images: Callable[[Literal["train", "test"]], Images]
     augment: Augmentation
     plan: Plan
+    loss: Loss = cross_entropy
+    n_means: int | None = None
     threads: int = 1
+    workers: int = 0
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells its training from others, besides what `fit` knows; plain JSON."""
+        return {
+            "recipe": self.name,
+            "data": self.about,
+            "config": self.config.to_dict(),
+            "preprocessing": self.preprocessing.to_json(),
+            "labels": self.labels.to_json(),
+            "threads": self.threads,
+        }
 
 
 RECIPES = {
@@ -89,7 +114,12 @@ def find_recipe(name: str) -> Recipe:
 
 
 def train(
-    recipe: Recipe, *, seed: int = 0, after_epoch: Callable[[Progress], None] | None = None
+    recipe: Recipe,
+    *,
+    seed: int = 0,
+    folder: RunFolder | None = None,
+    checkpoints: bool = False,
+    logs: Iterable[Log] = (),
 ) -> HookedViT:
     """Makes a model from nothing, with its card and the means of its training data.
 
@@ -98,24 +128,48 @@ def train(
     Args:
         recipe: What to make.
         seed: Of the initial weights, the order of pictures, and the augmentation.
-        after_epoch: Called after every epoch.
+        folder: Where the training is kept and the model goes. An unfinished training of the same
+            recipe and seed there goes on, and makes the same model.
+        checkpoints: Keep weights in `folder` at steps that double, for
+            `vt.load(folder, checkpoint=STEP)`.
+        logs: Are told how it goes.
 
     Raises:
         MissingDependencyError: The extra `ml` isn't installed.
+        OSError: `folder` holds something else.
+        WeightsError: `folder` holds a training that isn't whole, or another one.
     """
-    started = time.perf_counter()
     images, model = recipe.images("train"), new_model(recipe, seed)
-    augment, plan = recipe.augment, recipe.plan
+    if folder is not None and checkpoints:
+        folder = replace(folder, checkpoints=log_spaced(recipe.plan.n_steps(len(images))))
     with _threads(recipe.threads):
-        done = fit(model, images, plan, seed=seed, augment=augment, after_epoch=after_epoch)
-    seconds = time.perf_counter() - started
+        done = fit(
+            model,
+            images,
+            recipe.plan,
+            seed=seed,
+            loss=recipe.loss,
+            augment=recipe.augment,
+            folder=folder,
+            identity=recipe.identity,
+            logs=logs,
+            workers=recipe.workers,
+        )
     _round_to_half(model.cpu())
+    model.means = _means_for_ablation(model, recipe, images)
+    seconds = round(done.seconds, 1)
+    model.card = {"seed": seed, "training_seconds": seconds, **_card(model, recipe, done)}
+    if folder is not None and is_main_process():
+        folder.finish(model)
+    return model
+
+
+def _means_for_ablation(model: HookedViT, recipe: Recipe, images: Images) -> Means:
+    images = images if recipe.n_means is None else images.subset(slice(recipe.n_means))
     whose = (
         f"the mean over the {len(images)} training images of {recipe.name}, position by position"
     )
-    model.means = means(model, images, "*.hook_z", by="position", description=whose)
-    model.card = {"seed": seed, "training_seconds": round(seconds, 1), **_card(model, recipe, done)}
-    return model
+    return means(model, images, "*.hook_z", by="position", description=whose)
 
 
 def _card(model: HookedViT, recipe: Recipe, done: Progress) -> dict[str, Any]:

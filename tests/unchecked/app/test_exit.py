@@ -132,7 +132,7 @@ def test_a_warning_is_one_line(command_that, capsys):
     [
         (["explane"], "No such command 'explane'"),
         (["explain", "--modle", "digits"], "No such option: --modle"),
-        (["train"], "Missing argument"),
+        (["train"], "A recipe must be named; got none"),
         (["train", "digits", "--seed", "x"], "--seed"),
     ],
 )

@@ -2,14 +2,18 @@
 
 import os
 import signal
+import sys
 from dataclasses import replace
 
 import pytest
+import safetensors.torch
+import torch
 from safetensors import SafetensorError
 
 import vitreous.training._recipes as recipes
 from vitreous.app import run
 from vitreous.models import load
+from vitreous.training._trainer import Trainer
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +51,167 @@ def test_the_same_seed_gives_the_same_files(tmp_path):
         assert run(["train", "small", "--epochs", "1", "--out", str(tmp_path / name)]) == 0
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("a", "b")]
     assert weights[0] == weights[1]
+
+
+def interrupted_at(n_steps, monkeypatch):
+    """From here on, Ctrl-C is pressed at a step."""
+    steps = iter(range(1, 100))
+    take_step = Trainer.step
+
+    def step(*arguments):
+        if next(steps) == n_steps:
+            os.kill(os.getpid(), signal.SIGINT)
+        return take_step(*arguments)
+
+    monkeypatch.setattr(Trainer, "step", step)
+
+
+def begun(folder, monkeypatch, *more: str) -> list[str]:
+    """A training of four steps that ended at the second; returns its command."""
+    command = ["train", "small", "--epochs", "2", "--out", str(folder), *more]
+    with monkeypatch.context() as patch:
+        interrupted_at(3, patch)
+        assert run(command) == 130
+    return command
+
+
+def contents(folder) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_same_command_goes_on_after_an_interruption(tmp_path, monkeypatch, capsys):
+    command = begun(tmp_path / "stopped", monkeypatch)
+    assert capsys.readouterr().err.endswith("Interrupted; the same command goes on from there.\n")
+    assert run([*command, "--resume"]) == 0
+    assert run(["train", "small", "--epochs", "2", "--out", str(tmp_path / "whole")]) == 0
+    one, other = (tmp_path / name / "model.safetensors" for name in ("stopped", "whole"))
+    assert one.read_bytes() == other.read_bytes()
+    assert not (tmp_path / "stopped" / "unfinished.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["--seed", "1"], "must hold an unfinished training with seed 1; got 0."),
+        (["--epochs", "3"], "must hold an unfinished training with plan.epochs 3; got 2."),
+        (["--checkpoints"], "must hold an unfinished training with checkpoints [0, 1, 2]; got []."),
+    ],
+)
+def test_another_training_in_the_folder_is_refused(tmp_path, monkeypatch, capsys, changes, message):
+    command = begun(tmp_path / "model", monkeypatch)
+    before = contents(tmp_path)
+    capsys.readouterr()
+    assert run([*command, *changes]) == 2
+    assert message in capsys.readouterr().err
+    assert contents(tmp_path) == before
+
+
+def test_another_recipe_in_the_folder_is_refused(tmp_path, monkeypatch, capsys):
+    begun(tmp_path / "model", monkeypatch)
+    before = contents(tmp_path)
+    capsys.readouterr()
+    assert run(["train", "digits", "--epochs", "2", "--out", str(tmp_path / "model")]) == 2
+    line = capsys.readouterr().err
+    assert "must hold an unfinished training with recipe 'digits'; got 'small'." in line
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("harm", ["cut", "flipped", "emptied", "other"])
+def test_a_corrupt_state_is_refused_in_one_line(tmp_path, monkeypatch, capsys, harm):
+    command = begun(tmp_path / "model", monkeypatch)
+    state = tmp_path / "model" / "unfinished.safetensors"
+    whole = state.read_bytes()
+    flipped = whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:]
+    other = safetensors.torch.save({"a": torch.zeros(1)})
+    harmed = {"cut": whole[:-100], "flipped": flipped, "emptied": b"", "other": other}
+    state.write_bytes(harmed[harm])
+    before = contents(tmp_path)
+    capsys.readouterr()
+    assert run(command) == 2
+    line = capsys.readouterr().err
+    assert f"`{state}` must be a whole checkpoint of a training; it can't be read (" in line
+    assert line.count("\n") == 1
+    assert contents(tmp_path) == before
+
+
+def test_a_log_that_is_not_ours_is_refused(tmp_path, monkeypatch, capsys):
+    command = begun(tmp_path / "model", monkeypatch)
+    (tmp_path / "model" / "log.csv").write_text("mine\n1\n")
+    before = contents(tmp_path)
+    capsys.readouterr()
+    assert run(command) == 2
+    assert "must be the log of a training; got other columns" in capsys.readouterr().err
+    assert contents(tmp_path) == before
+
+
+def test_resuming_needs_something_to_resume(tmp_path, capsys):
+    assert run(["train", "small", "--resume", "--out", str(tmp_path / "model")]) == 2
+    assert "must hold an unfinished training to go on with `--resume`; got none." in (
+        capsys.readouterr().err
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_finished_model_is_not_trained_again(tmp_path, capsys):
+    command = ["train", "small", "--epochs", "1", "--out", str(tmp_path / "model")]
+    assert run(command) == 0
+    before = contents(tmp_path)
+    assert run(command) == 2
+    assert "must be new or empty; got something in it" in capsys.readouterr().err
+    assert contents(tmp_path) == before
+
+
+def test_a_part_of_a_first_state_is_no_obstacle(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / ".unfinished.safetensors.x1.part").write_bytes(b"torn")
+    assert run(["train", "small", "--epochs", "1", "--out", str(folder)]) == 0
+    assert not list(folder.glob(".*"))
+
+
+def test_checkpoints_are_kept_and_load(tmp_path):
+    folder = tmp_path / "model"
+    assert run(["train", "small", "--epochs", "2", "--checkpoints", "--out", str(folder)]) == 0
+    untrained = recipes.new_model(recipes.find_recipe("small"), seed=0)
+    first = load(folder, checkpoint=0)
+    assert torch.equal(first.W_Q, untrained.W_Q.half().float())
+    assert not torch.equal(load(folder, checkpoint=2).W_Q, first.W_Q)
+    assert torch.equal(load(folder, checkpoint=4).W_Q, load(folder).W_Q)
+
+
+def test_steps_may_stand_for_epochs(tmp_path):
+    assert run(["train", "small", "--steps", "3", "--out", str(tmp_path / "model")]) == 0
+    assert load(tmp_path / "model").card["steps"] == 3
+    assert len((tmp_path / "model" / "log.csv").read_text().splitlines()) == 3
+
+
+def test_steps_and_epochs_together_are_refused(tmp_path, capsys):
+    command = ["train", "small", "--steps", "3", "--epochs", "1", "--out", str(tmp_path / "m")]
+    assert run(command) == 2
+    assert "A plan must have either `epochs` or `steps`; got 1 and 3." in capsys.readouterr().err
+
+
+def test_the_recipes_are_listed(capsys):
+    assert run(["train", "--list"]) == 0
+    assert "digits  scikit-learn's handwritten digits" in capsys.readouterr().out
+
+
+def test_an_unknown_log_gets_the_nearest(tmp_path, capsys):
+    command = ["train", "small", "--log", "tensorbord", "--out", str(tmp_path / "model")]
+    assert run(command) == 2
+    assert "No log is named 'tensorbord'. Nearest: tensorboard." in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["tensorboard", "wandb"])
+def test_a_log_that_is_not_installed_names_its_extra(tmp_path, capsys, monkeypatch, kind):
+    monkeypatch.setitem(sys.modules, kind, None)
+    command = ["train", "small", "--log", kind, "--out", str(tmp_path / "model")]
+    assert run(command) == 2
+    line = capsys.readouterr().err
+    assert f"`--log {kind}` needs {kind}, which is not installed" in line
+    assert "vitreous[log]" in line
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_recipe_gets_the_nearest(tmp_path, capsys):

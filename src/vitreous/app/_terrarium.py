@@ -1,0 +1,150 @@
+"""Contact sheets and exports of the terrarium."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from vitreous._optional import needs
+from vitreous._whole import written_whole
+from vitreous.terrarium import TASKS, WORLD, Rendering, Scene, Task, contact_sheet, render
+
+_PLAN = "export.json"
+_NOBODY, _WORDS = 255, 254
+
+
+def write_sheet(name: str, split: str | None, count: int, seed: int, size: int, file: Path) -> None:
+    """Writes a contact sheet of the first items."""
+    task = _task(name, split, count, seed, size)
+    sheet = contact_sheet(task, count)
+    with written_whole(file) as beside:
+        sheet.save(beside, format="PNG")
+
+
+def write_items(
+    name: str, split: str | None, count: int, seed: int, size: int, folder: Path
+) -> tuple[int, int]:
+    """Writes items as an image folder, masks and a table; goes on where an earlier one stopped.
+
+    A mask is a gray PNG: an object's number, 254 for words, 255 for the background.
+
+    Returns:
+        How many items were written, and how many were there already.
+
+    Raises:
+        OSError: Something else is in the folder.
+        MissingDependencyError: pyarrow isn't installed.
+    """
+    parquet = needs("pyarrow.parquet", extra="survey", feature="vitreous terrarium export")
+    task = _task(name, split, count, seed, size)
+    _claim(folder, {"world": WORLD, "task": name, "split": task.split, "seed": seed, "size": size})
+    rows, made = [], 0
+    for index in tqdm(range(count), unit="item", desc=name, leave=False):
+        scene = task.scene(index)
+        files = _files(task, scene, index)
+        rows.append(_row(task, scene, index, files))
+        if not all((folder / file).exists() for pair in files for file in pair):
+            _write_item(task, scene, folder, files)
+            made += 1
+    table = needs("pyarrow", extra="survey", feature="vitreous terrarium export").table(
+        {column: [row.get(column) for row in rows] for column in _columns(rows)}
+    )
+    with written_whole(folder / "factors.parquet") as beside:
+        parquet.write_table(table, beside)
+    return made, count - made
+
+
+def _task(name: str, split: str | None, count: int, seed: int, size: int) -> Task:
+    splits = TASKS[name].splits if name in TASKS else {}
+    task = Task(name, split or ("test" if "test" in splits else next(iter(splits), "test")),
+                seed=seed, size=size)  # fmt: skip
+    if count > len(task):
+        raise ValueError(
+            f"`--n` must be at most the {len(task)} items of split '{task.split}'; got {count}. "
+            "Take fewer, or another split."
+        )
+    return task
+
+
+def _claim(folder: Path, plan: dict[str, Any]) -> None:
+    file = folder / _PLAN
+    if folder.exists() and not folder.is_dir():
+        raise OSError(f"`{folder}` must be a folder; got a file. Choose another path.")
+    if folder.is_dir() and any(folder.iterdir()):
+        found = _read_plan(file)
+        if found != plan:
+            raise OSError(
+                f"`{folder}` must be new, empty or an export of the same items; "
+                f"got {_said(found)}. Choose another path."
+            )
+        return
+    if not folder.parent.resolve().is_dir():
+        raise OSError(
+            f"`{folder}` must lie in a folder; got no `{folder.parent}`. Create it first."
+        )
+    folder.mkdir(exist_ok=True)
+    with written_whole(file) as beside:
+        beside.write_text(json.dumps(plan) + "\n", encoding="utf-8")
+
+
+def _read_plan(file: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _said(plan: dict[str, Any] | None) -> str:
+    if plan is None:
+        return "something else in it"
+    return "one of " + ", ".join(f"{name} {value}" for name, value in plan.items())
+
+
+def _files(task: Task, scene: Scene, index: int) -> list[tuple[str, str]]:
+    """Picture and mask of every frame, below the export's folder."""
+    label = task.label(scene)
+    place = f"images/{task.class_names[label]}" if isinstance(label, int) else "images"
+    names = [f"{index:07d}"]
+    if scene.frames > 1:
+        names = [f"{index:07d}-{frame}" for frame in range(scene.frames)]
+    return [(f"{place}/{name}.png", f"masks/{name}.png") for name in names]
+
+
+def _row(task: Task, scene: Scene, index: int, files: list[tuple[str, str]]) -> dict[str, Any]:
+    made = render(scene, 8)  # its factors and caption don't hang on the size
+    label = task.label(scene)
+    return {
+        "index": index,
+        "image": files[0][0],
+        "mask": files[0][1],
+        "label": label if isinstance(label, int) else None,
+        "caption": made.caption,
+        **made.factors,
+        "scene": json.dumps(scene.to_json()),
+    }
+
+
+def _columns(rows: list[dict[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def _write_item(task: Task, scene: Scene, folder: Path, files: list[tuple[str, str]]) -> None:
+    for frame, (picture, mask) in enumerate(files):
+        made = render(scene, task.size, frame=frame)
+        _write_picture(folder / mask, _numbered(made))
+        _write_picture(folder / picture, made.image)
+
+
+def _numbered(made: Rendering) -> np.ndarray:
+    owners = made.label_map
+    return np.where(owners >= 0, owners, np.where(owners == -1, _NOBODY, _WORDS)).astype(np.uint8)
+
+
+def _write_picture(file: Path, picture: np.ndarray) -> None:
+    os.makedirs(file.parent, exist_ok=True)
+    with written_whole(file) as beside:
+        Image.fromarray(np.ascontiguousarray(picture)).save(beside, format="PNG")

@@ -1,0 +1,60 @@
+"""A small visual world where the truth is known: scenes, pictures, masks, counterfactuals, tasks.
+
+```python
+from vitreous.terrarium import Task, counterfactual, render, sample
+
+scene = sample("kinds", "test", 7)
+made = render(scene)
+made.image, made.caption, made.object_masks, made.part_mask("ears"), made.coverage(8, 8)
+as_dog = render(counterfactual(scene, kind="dog"))
+```
+"""
+
+from vitreous.terrarium import kinds as _kinds_of_the_world  # noqa: F401  (registers them)
+from vitreous.terrarium import tasks as _tasks_of_the_world  # noqa: F401
+from vitreous.terrarium._counterfactual import counterfactual
+from vitreous.terrarium._dataset import Task
+from vitreous.terrarium._kinds import KINDS, SHAPES, Kind, kind
+from vitreous.terrarium._palettes import PALETTES
+from vitreous.terrarium._pen import Pen
+from vitreous.terrarium._render import (
+    Rendering,
+    render,
+    render_background,
+    render_clip,
+    render_image,
+)
+from vitreous.terrarium._scene import SETTINGS, WORLD, Background, Light, Scene, Thing, Words
+from vitreous.terrarium._sheet import contact_sheet
+from vitreous.terrarium._tasks import SPLITS, TASKS, WORLD_KINDS, sample
+from vitreous.terrarium.tasks._sprites import sprite_factors, sprite_index
+
+__all__ = [
+    "KINDS",
+    "PALETTES",
+    "SETTINGS",
+    "SHAPES",
+    "SPLITS",
+    "TASKS",
+    "WORLD",
+    "WORLD_KINDS",
+    "Background",
+    "Kind",
+    "Light",
+    "Pen",
+    "Rendering",
+    "Scene",
+    "Task",
+    "Thing",
+    "Words",
+    "contact_sheet",
+    "counterfactual",
+    "kind",
+    "render",
+    "render_background",
+    "render_clip",
+    "render_image",
+    "sample",
+    "sprite_factors",
+    "sprite_index",
+]

@@ -1,0 +1,130 @@
+"""A task as a data set."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int, UInt8
+from torch.utils.data import Dataset
+
+from vitreous.data import ClassNames, Images, Preprocessing, Sample
+from vitreous.terrarium._kinds import KINDS, SHAPES
+from vitreous.terrarium._render import SIZE, Rendering, render, render_clip, render_image
+from vitreous.terrarium._scene import Scene
+from vitreous.terrarium._tasks import (
+    TaskKind,
+    checked_options,
+    make_scene,
+    split_size,
+    task_named,
+)
+
+
+class Task(Dataset[tuple[np.ndarray, Any]]):
+    """One split of a task, made when it is asked for: nothing is on disk.
+
+    Item i is a function of the world's version, the seed, the split and i alone, whatever the
+    order, the worker or the process.
+
+    Args:
+        name: Name of a task.
+        split: Name of one of its splits.
+        seed: Another seed, other scenes.
+        size: Pixels of a side.
+        options: Options of the task, such as `rho` of `spurious`.
+
+    Raises:
+        UnknownNameError: No task, split or option has that name.
+    """
+
+    def __init__(
+        self, name: str, split: str = "train", *, seed: int = 0, size: int = SIZE, **options: Any
+    ) -> None:
+        of = task_named(name)
+        self.name, self.split, self.seed, self.size = name, split, seed, size
+        self.options = checked_options(of, options)
+        self._count = split_size(of, split)
+
+    @property
+    def _of(self) -> TaskKind:
+        return task_named(self.name)  # not kept: workers get a task by its name
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, Any]:
+        """Picture, uint8 [rows, columns, 3] or of a clip [frames, ...], and label."""
+        scene = self.scene(index)
+        return self._picture(scene), self.label(scene)
+
+    @cached_property
+    def class_names(self) -> ClassNames:
+        """What the labels mean."""
+        names = self._of.classes(**self.options)
+        kinds = {**KINDS, **SHAPES}
+        emoji = tuple(kinds[name].emoji for name in names if name in kinds)
+        return ClassNames(names, emoji if len(emoji) == len(names) else None)
+
+    def scene(self, index: int) -> Scene:
+        """The scene of an item; negative places count from the end."""
+        place = index + self._count if index < 0 else index
+        return make_scene(self._of, self.split, place, self.seed, self.options)
+
+    def rendering(self, index: int) -> Rendering:
+        """The picture of an item with its masks, factors and caption."""
+        return render(self.scene(index), self.size)
+
+    def label(self, scene: Scene) -> int | tuple[int, ...]:
+        """The label of a scene: a class, or one truth value per class."""
+        return self._of.label(scene, **self.options)
+
+    def batch(
+        self, start: int, stop: int
+    ) -> tuple[UInt8[np.ndarray, "batch rows columns 3"], Int[np.ndarray, "batch *labels"]]:
+        """The pictures and labels of items `start` .. `stop` - 1, without masks: the fast way."""
+        scenes = [self.scene(index) for index in range(start, stop)]
+        pictures = np.stack([self._picture(scene) for scene in scenes])
+        return pictures, np.array([self.label(scene) for scene in scenes])
+
+    def batches(
+        self, batch_size: int = 64, start: int = 0, stop: int | None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Batches in order, from item `start` on."""
+        end = self._count if stop is None else min(stop, self._count)
+        for first in range(start, end, batch_size):
+            yield self.batch(first, min(first + batch_size, end))
+
+    def images(
+        self,
+        preprocessing: Preprocessing,
+        count: int | None = None,
+        *,
+        masks: bool = False,
+        batch_size: int = 32,
+    ) -> Images:
+        """The first `count` items, prepared for a model, with a label map each where asked for.
+
+        Raises:
+            ValueError: The task's items are clips or have several labels.
+        """
+        if self.name in ("motion", "scenes"):
+            raise ValueError(
+                f"`images` must be of single pictures with one label; got task '{self.name}'. "
+                "Use `batches`."
+            )
+
+        def read(index: int) -> Sample:
+            scene = self.scene(index)
+            made = render(scene, self.size)
+            mask = torch.from_numpy(made.label_map.copy()) if masks else None
+            return Sample(preprocessing(made.image)[0], int(self.label(scene)), mask)  # pyright: ignore[reportArgumentType]
+
+        count = self._count if count is None else count
+        return Images(read, count, batch_size, self.class_names)
+
+    def _picture(self, scene: Scene) -> np.ndarray:
+        if scene.frames > 1:
+            return render_clip(scene, self.size)
+        return render_image(scene, self.size)

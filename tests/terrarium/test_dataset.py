@@ -1,0 +1,33 @@
+"""Tasks as data sets of other libraries and of ours."""
+
+import numpy as np
+import torch
+
+from vitreous.data import Preprocessing
+from vitreous.terrarium import Task
+
+PREPROCESSING = Preprocessing(image_size=(96, 96), mean=(0.5,) * 3, std=(0.5,) * 3)
+
+
+def test_images_hold_pictures_labels_and_label_maps():
+    task = Task("kinds", "test")
+    batch = task.images(PREPROCESSING, 6, masks=True)[[2, 5]]
+    assert batch.pixels.shape == (2, 3, 96, 96)
+    assert batch.labels.tolist() == [task[2][1], task[5][1]]
+    assert torch.equal(batch.masks[1], torch.from_numpy(task.rendering(5).label_map.copy()))
+
+
+def test_class_names_have_emoji():
+    assert Task("kinds").class_names.label(0) == "🐱 cat"
+    assert Task("counting").class_names.emoji is None
+
+
+def test_negative_places_count_from_the_end():
+    task = Task("kinds", "test")
+    assert np.array_equal(task[-1][0], task[len(task) - 1][0])
+
+
+def test_a_clip_has_frames():
+    picture, label = Task("motion", "test")[0]
+    assert picture.shape == (8, 96, 96, 3)
+    assert label in range(4)

@@ -17,7 +17,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
 ]
-exclude_patterns = ["_build", "conf.py"]
+exclude_patterns = ["_build", "conf.py", "terrarium_pictures.py"]
 
 html_theme = "furo"
 html_title = "Vitreous"

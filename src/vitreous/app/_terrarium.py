@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from vitreous._optional import needs
 from vitreous._whole import written_whole
+from vitreous.app._exit import Resumable
 from vitreous.terrarium import TASKS, WORLD, Rendering, Scene, Task, contact_sheet, render
 
 _PLAN = "export.json"
@@ -42,20 +43,28 @@ def write_items(
     parquet = needs("pyarrow.parquet", extra="survey", feature="vitreous terrarium export")
     task = _task(name, split, count, seed, size)
     _claim(folder, {"world": WORLD, "task": name, "split": task.split, "seed": seed, "size": size})
-    rows, made = [], 0
-    for index in tqdm(range(count), unit="item", desc=name, leave=False):
-        scene = task.scene(index)
-        files = _files(task, scene, index)
-        rows.append(_row(task, scene, index, files))
-        if not all((folder / file).exists() for pair in files for file in pair):
-            _write_item(task, scene, folder, files)
-            made += 1
+    try:
+        rows, made = _write_all(task, count, folder)
+    except KeyboardInterrupt as interrupt:
+        raise Resumable("Interrupted; the same command goes on from there.") from interrupt
     table = needs("pyarrow", extra="survey", feature="vitreous terrarium export").table(
         {column: [row.get(column) for row in rows] for column in _columns(rows)}
     )
     with written_whole(folder / "factors.parquet") as beside:
         parquet.write_table(table, beside)
     return made, count - made
+
+
+def _write_all(task: Task, count: int, folder: Path) -> tuple[list[dict[str, Any]], int]:
+    rows, made = [], 0
+    for index in tqdm(range(count), unit="item", desc=task.name, leave=False):
+        scene = task.scene(index)
+        files = _files(task, scene, index)
+        rows.append(_row(task, scene, index, files))
+        if not all((folder / file).exists() for pair in files for file in pair):
+            _write_item(task, scene, folder, files)
+            made += 1
+    return rows, made
 
 
 def _task(name: str, split: str | None, count: int, seed: int, size: int) -> Task:

@@ -1,13 +1,13 @@
 """A small visual world where the truth is known: scenes, pictures, masks, counterfactuals, tasks.
 
-```python
-from vitreous.terrarium import Task, counterfactual, render, sample
+::
 
-scene = sample("kinds", "test", 7)
-made = render(scene)
-made.image, made.caption, made.object_masks, made.part_mask("ears"), made.coverage(8, 8)
-as_dog = render(counterfactual(scene, kind="dog"))
-```
+    from vitreous.terrarium import Task, counterfactual, render, sample
+
+    scene = sample("kinds", "test", 7)
+    made = render(scene)
+    made.image, made.caption, made.object_masks, made.part_mask("ears"), made.coverage(8, 8)
+    as_dog = render(counterfactual(scene, kind="dog"))
 """
 
 from vitreous.terrarium import kinds as _kinds_of_the_world  # noqa: F401  (registers them)

@@ -1,6 +1,7 @@
 """`vitreous terrarium show` and `export`."""
 
 import json
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
+from vitreous.app import _terrarium as app_terrarium
 from vitreous.app import run
 from vitreous.terrarium import Scene, Task
 
@@ -70,6 +72,17 @@ def test_an_interrupted_export_goes_on(tmp_path, capsys):
     assert "2 written, 3 there already" in capsys.readouterr().out
     after = {p: p.read_bytes() for p in (tmp_path / "kinds").rglob("*.*") if p.is_file()}
     assert after == before
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on(tmp_path, capsys, monkeypatch):
+    def interrupted(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(app_terrarium, "_write_item", interrupted)
+    assert ran("export", "--n", 3, "--out", tmp_path / "kinds") == 130
+    assert "Interrupted; the same command goes on from there." in capsys.readouterr().err
+    monkeypatch.undo()
+    assert ran("export", "--n", 3, "--out", tmp_path / "kinds") == 0
 
 
 def test_an_export_of_other_items_is_left_alone(tmp_path, capsys):

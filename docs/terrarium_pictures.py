@@ -1,0 +1,94 @@
+"""Draws the pictures of terrarium.md: `python docs/terrarium_pictures.py`."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from vitreous.terrarium import (
+    KINDS,
+    TASKS,
+    WORLD_KINDS,
+    Background,
+    Light,
+    Scene,
+    Task,
+    Thing,
+    contact_sheet,
+    counterfactual,
+    render,
+    sample,
+)
+from vitreous.terrarium._sheet import tiled
+
+FOLDER = Path(__file__).with_name("_static") / "terrarium"
+COLORS = np.array(
+    [(242, 146, 54), (82, 152, 226), (112, 186, 78), (226, 62, 58), (160, 112, 206),
+     (252, 210, 66),
+     (246, 158, 182), (60, 170, 170), (162, 108, 70), (150, 156, 170), (52, 128, 62),
+     (104, 66, 156)],
+    np.uint8,
+)  # fmt: skip
+
+
+def save(sheet: Image.Image, name: str) -> None:
+    sheet.save(FOLDER / f"{name}.jpg", quality=88, optimize=True)
+
+
+def all_kinds() -> Image.Image:
+    pictures = []
+    for name in WORLD_KINDS:
+        thing = Thing(name, 500, 500, 860, KINDS[name].palettes[0])
+        light = Light(strength=8)
+        pictures.append(render(Scene((thing,), Background("paper", texture=6), light=light)).image)
+    return tiled(pictures, WORLD_KINDS, 7)
+
+
+def painted(masks: np.ndarray) -> np.ndarray:
+    """Masks in a color each, on white."""
+    picture = np.full((*masks.shape[1:], 3), 255, np.uint8)
+    for i, mask in enumerate(masks):
+        picture[mask] = COLORS[i % len(COLORS)]
+    return picture
+
+
+def truth() -> Image.Image:
+    made = render(sample("kinds", "test", 1217), 192)
+    covered = np.kron(made.coverage(8, 8)[0], np.ones((24, 24)))
+    pictures = [
+        made.image,
+        painted(made.object_masks),
+        painted(made.full_masks[:1]),
+        painted(made.part_masks),
+        (255 - covered[..., None] * (255 - COLORS[0])).astype(np.uint8),
+    ]
+    titles = ("picture", "visible objects", "main object in full", "parts", "coverage")
+    return tiled(pictures, titles, 5)
+
+
+def pairs() -> Image.Image:
+    scene = sample("kinds", "test", 1217)
+    others = {
+        "as it is": scene,
+        "as a dog": counterfactual(scene, kind="dog"),
+        "on water": counterfactual(scene, setting="water"),
+        "gray": counterfactual(scene, palette="gray"),
+        "to the left": counterfactual(scene, x=330),
+        "mirrored": counterfactual(scene, mirrored=True),
+    }
+    return tiled([render(s, 160).image for s in others.values()], tuple(others), 6)
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    save(all_kinds(), "all")
+    save(truth(), "truth")
+    save(pairs(), "pairs")
+    for name in TASKS:
+        task = Task(name, "all" if name == "sprites" else "test")
+        step = len(task) // 16 + 1 if name == "sprites" else 1
+        save(contact_sheet(task, [i * step for i in range(16)]), name)
+
+
+if __name__ == "__main__":
+    main()

@@ -30,7 +30,7 @@ import vitreous as vt
 # %%
 model = vt.load("digits")
 print(model.card["data"])
-print("right on", format(model.card["test_accuracy"], ".1%"), "of held-out scans")
+print("right on", format(model.card["tests"]["test"]["accuracy"], ".1%"), "of held-out scans")
 
 # %% [markdown]
 # The sample picture is one of the held-out scans. `preprocess` takes a path, a PIL image or a list

@@ -13,7 +13,8 @@ from vitreous.training import RunFolder
 def folder(tmp_path):
     """A model of 8 steps with weights of its steps 0 and 4."""
     model = random_model(seed=2)
-    model.card = {"name": "m", "recipe": "r", "seed": 3, "steps": 8, "test_accuracy": 0.9}
+    tests = {"test": {"images": 50, "accuracy": 0.9}}
+    model.card = {"name": "m", "recipe": "r", "seed": 3, "steps": 8, "tests": tests}
     model.save_pretrained(tmp_path)
     for step in (0, 4):
         RunFolder(tmp_path).keep_weights(random_model(seed=step), step)
@@ -33,7 +34,7 @@ def test_its_card_says_only_what_is_true_of_it(folder):
 
 
 def test_the_last_step_is_the_model(folder):
-    assert vt.load(folder, checkpoint=8).card["test_accuracy"] == 0.9
+    assert vt.load(folder, checkpoint=8).card["tests"]["test"]["accuracy"] == 0.9
 
 
 def test_an_unknown_step_gets_those_that_there_are(folder):

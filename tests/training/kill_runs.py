@@ -17,11 +17,10 @@ import accelerate  # noqa: F401  (here, so that no fork has to)
 import torch
 from torch.nn import functional
 
-import vitreous.training._recipes as recipes
 from vitreous.data import Images
 from vitreous.data._images import Sample
 from vitreous.models import HookedViTConfig
-from vitreous.training import CsvLog, Plan, RunFolder, cross_entropy, train
+from vitreous.training import RECIPES, CsvLog, Plan, Recipe, RunFolder, cross_entropy, train
 
 CHANGES = ("replace", "fsync", "unlink", "mkdir", "rename")
 
@@ -53,8 +52,8 @@ def drawn(place: int) -> Sample:
     return Sample(torch.rand(1, 64, 64, generator=generator), place % 10)
 
 
-def small_recipe(fuse: Fuse) -> recipes.Recipe:
-    digits = recipes.RECIPES["digits"]
+def small_recipe(fuse: Fuse) -> Recipe:
+    digits = RECIPES["digits"]
 
     def loss(model, batch):
         dropped = replace(batch, pixels=functional.dropout(batch.pixels, 0.1))

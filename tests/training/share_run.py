@@ -11,11 +11,10 @@ from pathlib import Path
 
 import torch
 
-import vitreous.training._recipes as recipes
 from vitreous.data import Images
 from vitreous.data._images import Sample
 from vitreous.models import HookedViTConfig
-from vitreous.training import CsvLog, Plan, RunFolder, cross_entropy, train
+from vitreous.training import RECIPES, CsvLog, Plan, RunFolder, cross_entropy, train
 
 
 def drawn(place: int) -> Sample:
@@ -35,7 +34,7 @@ def main(out: Path, dies_at: int) -> None:
         return cross_entropy(model, batch)
 
     recipe = replace(
-        recipes.RECIPES["digits"],
+        RECIPES["digits"],
         config=HookedViTConfig(
             1, 8, 2, d_head=4, d_mlp=8, image_size=64, patch_size=16, n_channels=1, n_classes=10
         ),

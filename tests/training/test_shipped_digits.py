@@ -16,7 +16,7 @@ def model() -> HookedViT:
 def test_its_accuracy_on_the_held_out_digits_is_the_card_s_and_over_97_percent(model):
     found = accuracy(model, digits("test"))
     assert found > 0.97
-    assert round(found, 4) == model.card["test_accuracy"]
+    assert round(found, 4) == model.card["tests"]["test"]["accuracy"]
 
 
 def test_it_is_the_model_of_its_recipe(model):

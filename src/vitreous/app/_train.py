@@ -51,7 +51,11 @@ def write_model(
         raise Resumable("Interrupted; the same command goes on from there.") from interrupt
     if not is_main_process():
         return []
-    return [f"Test accuracy: {model.card['test_accuracy']:.2%}", f"Model: {out}"]
+    tested = [
+        f"Accuracy on {split}: {found['accuracy']:.2%} of {found['images']}"
+        for split, found in model.card["tests"].items()
+    ]
+    return [*tested, f"Model: {out}"]
 
 
 def _shortened(recipe: Recipe, epochs: int | None, steps: int | None) -> Recipe:

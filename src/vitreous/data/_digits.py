@@ -1,7 +1,6 @@
 """Real handwritten digits, as scikit-learn bundles them: small, free, and always there."""
 
 from functools import cache
-from typing import Literal
 
 import numpy as np
 import torch
@@ -9,6 +8,7 @@ from jaxtyping import Int, UInt8
 from PIL import Image
 from torch import Tensor
 
+from vitreous._errors import unknown
 from vitreous._optional import needs
 from vitreous.data._class_names import ClassNames
 from vitreous.data._images import Images
@@ -36,11 +36,12 @@ DIGIT_PREPROCESSING = Preprocessing(
 )
 """Scans of 8 x 8, scaled up bicubically to 64 x 64 in gray: a scanned point fills a patch of 8."""
 
+_SPLITS = ("train", "test")
 _TEST_EVERY = 5
 
 
 def digits(
-    split: Literal["train", "test"],
+    split: str,
     preprocessing: Preprocessing = DIGIT_PREPROCESSING,
     *,
     batch_size: int = 64,
@@ -52,7 +53,7 @@ def digits(
     testing. The same 13 writers are in both, so accuracy says nothing about new writers.
 
     Args:
-        split: Which part.
+        split: "train" or "test".
         preprocessing: How the 8 x 8 scan, white on black, becomes the model's input.
         batch_size: Pictures per batch of an iteration.
 
@@ -61,11 +62,14 @@ def digits(
 
     Raises:
         MissingDependencyError: scikit-learn isn't installed.
+        UnknownNameError: Neither of the two.
 
     References:
         E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998 (its
         test part).
     """
+    if split not in _SPLITS:
+        raise unknown("split of `digits`", split, _SPLITS, "It has train and test.")
     scans, labels = _scans()
     chosen = [i for i, held_out in enumerate(_held_out(labels)) if held_out == (split == "test")]
     pixels = preprocessing([Image.fromarray(scans[i].numpy()) for i in chosen])

@@ -13,7 +13,7 @@
 from vitreous.terrarium import kinds as _kinds_of_the_world  # noqa: F401  (registers them)
 from vitreous.terrarium import tasks as _tasks_of_the_world  # noqa: F401
 from vitreous.terrarium._counterfactual import counterfactual
-from vitreous.terrarium._dataset import Task
+from vitreous.terrarium._dataset import PREPROCESSING, Task
 from vitreous.terrarium._kinds import KINDS, SHAPES, Kind, kind
 from vitreous.terrarium._palettes import PALETTES
 from vitreous.terrarium._pen import Pen
@@ -32,6 +32,7 @@ from vitreous.terrarium.tasks._sprites import sprite_factors, sprite_index
 __all__ = [
     "KINDS",
     "PALETTES",
+    "PREPROCESSING",
     "SETTINGS",
     "SHAPES",
     "SPLITS",

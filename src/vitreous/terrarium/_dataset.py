@@ -1,6 +1,7 @@
 """A task as a data set."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +21,11 @@ from vitreous.terrarium._tasks import (
     split_size,
     task_named,
 )
+
+PREPROCESSING = Preprocessing(
+    image_size=(SIZE, SIZE), mean=(0.62, 0.63, 0.62), std=(0.25, 0.24, 0.26), crop_fraction=1.0
+)
+"""How the models of the terrarium see it: mean and deviation of the pixels of `kinds`."""
 
 
 class Task(Dataset[tuple[np.ndarray, Any]]):
@@ -98,7 +104,7 @@ class Task(Dataset[tuple[np.ndarray, Any]]):
 
     def images(
         self,
-        preprocessing: Preprocessing,
+        preprocessing: Preprocessing = PREPROCESSING,
         count: int | None = None,
         *,
         masks: bool = False,
@@ -115,16 +121,29 @@ class Task(Dataset[tuple[np.ndarray, Any]]):
                 "Use `batches`."
             )
 
-        def read(index: int) -> Sample:
-            scene = self.scene(index)
-            made = render(scene, self.size)
-            mask = torch.from_numpy(made.label_map.copy()) if masks else None
-            return Sample(preprocessing(made.image)[0], int(self.label(scene)), mask)  # pyright: ignore[reportArgumentType]
-
         count = self._count if count is None else count
-        return Images(read, count, batch_size, self.class_names)
+        return Images(_Reader(self, preprocessing, masks), count, batch_size, self.class_names)
 
     def _picture(self, scene: Scene) -> np.ndarray:
         if scene.frames > 1:
             return render_clip(scene, self.size)
         return render_image(scene, self.size)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads an item for a model; unlike a closure, it goes to another process by pickling."""
+
+    task: Task
+    preprocessing: Preprocessing
+    masks: bool
+
+    def __call__(self, index: int) -> Sample:
+        scene = self.task.scene(index)
+        label = int(self.task.label(scene))  # pyright: ignore[reportArgumentType]  (one label)
+        if not self.masks:
+            return Sample(self.preprocessing(render_image(scene, self.task.size))[0], label)
+        made = render(scene, self.task.size)
+        return Sample(
+            self.preprocessing(made.image)[0], label, torch.from_numpy(made.label_map.copy())
+        )

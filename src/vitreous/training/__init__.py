@@ -15,7 +15,8 @@ from vitreous.training._logs import (
 from vitreous.training._losses import Loss, cross_entropy
 from vitreous.training._means import means
 from vitreous.training._plan import Plan, log_spaced
-from vitreous.training._recipes import RECIPES, Recipe, find_recipe, new_model, train
+from vitreous.training._recipe import Recipe, new_model, train
+from vitreous.training._recipes import RECIPES, find_recipe
 from vitreous.training._run_folder import RunFolder
 from vitreous.training._trainer import is_main_process
 

@@ -10,23 +10,23 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
-import vitreous.training._recipes as recipes
 from vitreous.app import run
 from vitreous.models import load
+from vitreous.training import RECIPES
 from vitreous.training._trainer import Trainer
 
 
 @pytest.fixture(autouse=True)
 def small_recipe(monkeypatch):
     """A recipe of seconds: the digits model with one thin layer, on few pictures."""
-    digits = recipes.RECIPES["digits"]
+    digits = RECIPES["digits"]
     small = replace(
         digits,
         name="small",
         config=digits.config.replace(n_layers=1, d_model=8, d_head=4, n_heads=2, d_mlp=8),
         images=lambda split: digits.images(split).subset(slice(64)),
     )
-    monkeypatch.setitem(recipes.RECIPES, "small", small)
+    monkeypatch.setitem(RECIPES, "small", small)
 
 
 def test_a_trained_model_loads_with_its_card_and_means(tmp_path, capsys):
@@ -172,7 +172,7 @@ def test_a_part_of_a_first_state_is_no_obstacle(tmp_path):
 def test_checkpoints_are_kept_and_load(tmp_path):
     folder = tmp_path / "model"
     assert run(["train", "small", "--epochs", "2", "--checkpoints", "--out", str(folder)]) == 0
-    untrained = recipes.new_model(recipes.find_recipe("small"), seed=0)
+    untrained = new_model(find_recipe("small"), seed=0)
     first = load(folder, checkpoint=0)
     assert torch.equal(first.W_Q, untrained.W_Q.half().float())
     assert not torch.equal(load(folder, checkpoint=2).W_Q, first.W_Q)

@@ -11,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench proofs constraints clean
+.PHONY: help demo test lint format docs bench grades proofs constraints clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -40,8 +40,12 @@ docs: $(VENV)/docs.stamp  ## build the documentation, running its tutorials: doc
 	$(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: $(VENV)/test.stamp  ## time against timm: ratios, and benchmarks/results/speed.json
+bench: $(VENV)/test.stamp  ## time against timm, and how fast pictures are drawn: benchmarks/results
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.reader
+
+grades: $(VENV)/test.stamp  ## how good the terrarium's models are: benchmarks/results/terrarium.json
+	$(BIN)/python -m benchmarks.terrarium
 
 proofs: $(VENV)/test.stamp  ## the proofs too long for `make test`: benchmarks/results/proofs.json
 	$(BIN)/python -m benchmarks.proofs

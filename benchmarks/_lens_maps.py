@@ -1,0 +1,81 @@
+"""What the patch lens of each model says of scenes, and what there is."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+import vitreous as vt
+from benchmarks._segmentation import Maps, Truth, owners
+from vitreous.models import HookedViT
+from vitreous.terrarium import PREPROCESSING, WORLD_KINDS, Rendering, Task
+
+SCENES_AT_ONCE = 70
+
+
+@dataclass(frozen=True)
+class LensMaps:
+    """One model on some scenes, patch by patch.
+
+    Attributes:
+        layers: The kind that the logit lens puts first, by layer; -1 is the embedding.
+        answer: What the model says of the whole picture, said at every patch.
+        truth: What there is.
+    """
+
+    layers: dict[int, Maps]
+    answer: Maps
+    truth: Truth
+
+
+def read_lenses(models: Mapping[str, HookedViT], split: str, n_scenes: int) -> dict[str, LensMaps]:
+    """Runs all models on the first scenes of a split, each of which is drawn once."""
+    parts: dict[str, list[LensMaps]] = {name: [] for name in models}
+    for scenes in _drawn(Task("kinds", split), n_scenes):
+        pixels = torch.cat([PREPROCESSING(made.image) for made in scenes])
+        for name, model in models.items():
+            parts[name].append(_read(model, scenes, pixels))
+    return {name: _joined(each) for name, each in parts.items()}
+
+
+def _drawn(task: Task, n_scenes: int) -> Iterator[list[Rendering]]:
+    for start in range(0, n_scenes, SCENES_AT_ONCE):
+        stop = min(start + SCENES_AT_ONCE, n_scenes)
+        yield [task.rendering(place) for place in range(start, stop)]
+
+
+def _read(
+    model: HookedViT, scenes: list[Rendering], pixels: Float[Tensor, "batch 3 rows columns"]
+) -> LensMaps:
+    logits, cache = model.run_with_cache(pixels)
+    lens = vt.logit_lens(model, pixels, positions="patches", cache=cache)
+    said = lens.values.argmax(lens.dims.index("label"))
+    answer = logits.argmax(-1).numpy()[:, None]
+    return LensMaps(
+        {int(layer): said[:, i] for i, layer in enumerate(lens["layer"])},
+        np.broadcast_to(answer, said[:, 0].shape),
+        _truth(scenes, model.cfg.grid),
+    )
+
+
+def _truth(scenes: list[Rendering], grid: tuple[int, int]) -> Truth:
+    kinds = [[WORLD_KINDS.index(thing.kind) for thing in made.scene.objects] for made in scenes]
+    owned = [owners(made.coverage(*grid), of) for made, of in zip(scenes, kinds, strict=True)]
+    return Truth(np.stack(owned), np.array([of[0] for of in kinds]))
+
+
+def _joined(parts: list[LensMaps]) -> LensMaps:
+    def stacked(arrays: list[Int[np.ndarray, "..."]]) -> Int[np.ndarray, "..."]:
+        return np.concatenate(arrays)
+
+    return LensMaps(
+        {layer: stacked([part.layers[layer] for part in parts]) for layer in parts[0].layers},
+        stacked([part.answer for part in parts]),
+        Truth(
+            stacked([part.truth.owners for part in parts]),
+            stacked([part.truth.main for part in parts]),
+        ),
+    )

@@ -41,8 +41,8 @@ docs: $(VENV)/docs.stamp  ## build the documentation, running its tutorials: doc
 	@echo "docs/_build/html/index.html"
 
 bench: $(VENV)/test.stamp  ## time against timm, and how fast pictures are drawn: benchmarks/results
-	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.reader
+	$(BIN)/python -m benchmarks.speed
 
 grades: $(VENV)/test.stamp  ## how good the terrarium's models are: benchmarks/results/terrarium.json
 	$(BIN)/python -m benchmarks.terrarium
@@ -62,7 +62,7 @@ constraints: | $(BIN)/python  ## resolve what `make` installs anew, within the b
 	mv constraints.txt.new constraints.txt
 
 clean:  ## remove all that `make` made
-	rm -rf $(VENV) docs/_build report.html
+	rm -rf $(VENV) docs/_build docs/models report.html
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -185,10 +185,10 @@ def map_rows(name: str, found: LensMaps, layer: int) -> Iterator[dict[str, Any]]
 
 def grades_row(name: str, what: str, found: Counts | Grades) -> dict[str, Any]:
     if isinstance(found, Counts):
-        low, high = map(astuple, found.interval())
+        bounds = zip(*map(astuple, found.interval()), strict=True)
         cells = [
-            f"{percent(value)} ({percent(a)} to {percent(b)})"
-            for value, a, b in zip(astuple(found.grades()), low, high, strict=True)
+            f"{percent(value)} ± {percent((high - low) / 2)}"
+            for value, (low, high) in zip(astuple(found.grades()), bounds, strict=True)
         ]
     else:
         cells = [percent(value) for value in astuple(found)]

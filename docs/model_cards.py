@@ -17,7 +17,7 @@ from vitreous.terrarium import Task
 
 HERE = Path(__file__).parent
 PAGES = HERE / "models"
-SCENE = 1217
+SCENE = 1053
 SPLITS = {
     "test": "pictures that it was not trained on",
     "gray": "new scenes without color",
@@ -70,7 +70,7 @@ def shape(model: HookedViT) -> str:
     rows, columns = cfg.grid
     words = (
         f"{cfg.n_layers} layer{'s' if cfg.n_layers > 1 else ''}",
-        "attention only" if cfg.attn_only else "attention and MLP",
+        "no MLPs" if cfg.attn_only else "",
         "mean-pooled" if cfg.pooling.kind == "mean" else "",
         f"{rows} × {columns} patches" if (rows, columns) != (8, 8) else "",
     )
@@ -82,7 +82,7 @@ def _example(model: HookedViT) -> tuple[torch.Tensor, str, str]:
     if model.cfg.n_channels == 1:
         return model.preprocess(sample("digit")), "seven", "The sample `digit`"
     picture, label = Task("kinds", "test")[SCENE]
-    where = f"Scene {SCENE} of the test split of `kinds`"
+    where = f"Scene {SCENE} of the test split of `kinds`, the same for all models"
     return model.preprocess(picture), model.labels.names[label], where
 
 

@@ -5,11 +5,12 @@ from vitreous.data._digits import DIGIT_NAMES, DIGIT_PREPROCESSING, digits
 from vitreous.data._files import open_image
 from vitreous.data._images import Batch, Images, Sample
 from vitreous.data._preprocessing import Picture, Preprocessing
-from vitreous.data._samples import sample
+from vitreous.data._samples import SAMPLES, sample
 
 __all__ = [
     "DIGIT_NAMES",
     "DIGIT_PREPROCESSING",
+    "SAMPLES",
     "Batch",
     "ClassNames",
     "Images",

@@ -21,7 +21,7 @@ class LensMaps:
     """One model on some scenes, patch by patch.
 
     Attributes:
-        layers: The kind that the logit lens puts first, by layer; -1 is the embedding.
+        layers: What the logit lens reads, by layer; -1 is the embedding.
         answer: What the model says of the whole picture, said at every patch.
         truth: What there is.
     """
@@ -51,14 +51,20 @@ def _read(
     model: HookedViT, scenes: list[Rendering], pixels: Float[Tensor, "batch 3 rows columns"]
 ) -> LensMaps:
     logits, cache = model.run_with_cache(pixels)
+    answers = logits.argmax(-1).numpy()[:, None]
     lens = vt.logit_lens(model, pixels, positions="patches", cache=cache)
-    said = lens.values.argmax(lens.dims.index("label"))
-    answer = logits.argmax(-1).numpy()[:, None]
-    return LensMaps(
-        {int(layer): said[:, i] for i, layer in enumerate(lens["layer"])},
-        np.broadcast_to(answer, said[:, 0].shape),
-        _truth(scenes, model.cfg.grid),
-    )
+    layers = {int(layer): _maps(lens.sel(layer=layer).values, answers) for layer in lens["layer"]}
+    shape = layers[-1].kinds.shape
+    everywhere = Maps(np.broadcast_to(answers, shape), np.ones(shape))
+    return LensMaps(layers, everywhere, _truth(scenes, model.cfg.grid))
+
+
+def _maps(
+    logits: Float[np.ndarray, "scenes patches kinds"], answers: Int[np.ndarray, "scenes 1"]
+) -> Maps:
+    probabilities = torch.from_numpy(logits).softmax(-1).numpy()
+    of_answer = np.take_along_axis(probabilities, answers[:, :, None], axis=-1)
+    return Maps(logits.argmax(-1), of_answer[:, :, 0])
 
 
 def _truth(scenes: list[Rendering], grid: tuple[int, int]) -> Truth:
@@ -68,14 +74,16 @@ def _truth(scenes: list[Rendering], grid: tuple[int, int]) -> Truth:
 
 
 def _joined(parts: list[LensMaps]) -> LensMaps:
-    def stacked(arrays: list[Int[np.ndarray, "..."]]) -> Int[np.ndarray, "..."]:
-        return np.concatenate(arrays)
+    truth = Truth(
+        np.concatenate([part.truth.owners for part in parts]),
+        np.concatenate([part.truth.main for part in parts]),
+    )
+    layers = {layer: _stacked([part.layers[layer] for part in parts]) for layer in parts[0].layers}
+    return LensMaps(layers, _stacked([part.answer for part in parts]), truth)
 
-    return LensMaps(
-        {layer: stacked([part.layers[layer] for part in parts]) for layer in parts[0].layers},
-        stacked([part.answer for part in parts]),
-        Truth(
-            stacked([part.truth.owners for part in parts]),
-            stacked([part.truth.main for part in parts]),
-        ),
+
+def _stacked(parts: list[Maps]) -> Maps:
+    return Maps(
+        np.concatenate([part.kinds for part in parts]),
+        np.concatenate([part.of_answer for part in parts]),
     )

@@ -192,7 +192,7 @@ def grades_row(name: str, what: str, found: Counts | Grades) -> dict[str, Any]:
         ]
     else:
         cells = [percent(value) for value in astuple(found)]
-    columns = ("main object", "distractors", "mean IoU", "mean IoU with background")
+    columns = ("main object", "distractors", "mean IoU", "mean IoU with background", "figure")
     return {"model": name, "map": what, **dict(zip(columns, cells, strict=True))}
 
 

@@ -61,7 +61,7 @@ def accuracy_tables(models: Mapping[str, HookedViT]) -> dict[str, Rows]:
 def ranks_in(split: str, models: Mapping[str, HookedViT]) -> Ranks:
     """Runs all models on each picture of a split, which is drawn once."""
     found: dict[str, list[torch.Tensor]] = {name: [] for name in models}
-    for batch in STANDARD.images(split).batched(64):
+    for batch in STANDARD.images(split):
         for name, model in models.items():
             logits = model(batch.pixels)
             own = logits.gather(1, batch.labels[:, None])

@@ -16,8 +16,8 @@ PINS := pyproject.toml constraints.txt
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
-demo: $(VENV)/core.stamp  ## look inside a trained model at a handwritten digit: writes report.html
-	$(BIN)/vitreous explain --model digits --out report.html
+demo: $(VENV)/core.stamp  ## ask a trained model why it sees a cat and not a dog: writes report.html
+	$(BIN)/vitreous explain --out report.html
 
 # Bad input, torch.compile and the command line run without the shape checker, or its messages
 # and wrappers would stand before ours: a pytest run of their own.

@@ -1,9 +1,19 @@
 """What a glass ViT is made of. A component is chosen here, never by a model's name."""
 
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal, Self, get_args
+import math
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, Self, cast
 
-from vitreous._errors import unknown
+from vitreous.models._config_fields import (
+    pair,
+    read_fields,
+    require,
+    require_kind,
+    require_known,
+    require_part,
+    require_truths,
+    whole,
+)
 
 NormKind = Literal["layer", "rms"]
 Activation = Literal["gelu", "gelu_tanh", "quick_gelu", "relu", "silu", "solu"]
@@ -27,7 +37,14 @@ class NormConfig:
     affine: bool = True
 
     def __post_init__(self) -> None:
-        _require_kind("NormConfig.kind", self.kind, NormKind)
+        require_kind("NormConfig.kind", self.kind, NormKind)
+        require_truths(self, "affine")
+        require(
+            isinstance(self.eps, float | int) and math.isfinite(self.eps) and self.eps >= 0,
+            "`NormConfig.eps` must be a number from 0 on",
+            repr(self.eps),
+            "1e-6 is usual",
+        )
 
 
 @dataclass(frozen=True)
@@ -43,7 +60,8 @@ class PositionConfig:
     prefix: bool = True
 
     def __post_init__(self) -> None:
-        _require_kind("PositionConfig.kind", self.kind, PositionKind)
+        require_kind("PositionConfig.kind", self.kind, PositionKind)
+        require_truths(self, "prefix")
 
 
 @dataclass(frozen=True)
@@ -59,6 +77,10 @@ class AttentionConfig:
     qkv_bias: bool = True
     out_bias: bool = True
     qk_norm: NormConfig | None = None
+
+    def __post_init__(self) -> None:
+        require_truths(self, "qkv_bias", "out_bias")
+        require_part("AttentionConfig.qk_norm", self.qk_norm, NormConfig)
 
 
 @dataclass(frozen=True)
@@ -77,7 +99,9 @@ class PoolingConfig:
     norm_first: bool = True
 
     def __post_init__(self) -> None:
-        _require_kind("PoolingConfig.kind", self.kind, PoolingKind)
+        require_kind("PoolingConfig.kind", self.kind, PoolingKind)
+        require_truths(self, "norm_first")
+        require_part("PoolingConfig.norm", self.norm, NormConfig)
 
     @property
     def normalizes_tokens(self) -> bool:
@@ -93,7 +117,7 @@ class HookedViTConfig:
         n_layers: Blocks.
         d_model: Width of the residual stream.
         n_heads: Heads per block.
-        d_head: Width of a head; None means `d_model / n_heads`.
+        d_head: Width of a head; None means `d_model / n_heads`, which it follows in `replace`.
         d_mlp: Neurons per MLP; None means attention-only.
         act_name: The neurons' nonlinearity.
         image_size: Pixel rows and columns; an int means a square.
@@ -138,10 +162,15 @@ class HookedViTConfig:
     pooling: PoolingConfig = field(default_factory=PoolingConfig)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "image_size", _pair(self.image_size))
-        object.__setattr__(self, "patch_size", _pair(self.patch_size))
+        self._check_parts()
+        for name in ("image_size", "patch_size"):
+            object.__setattr__(self, name, pair(name, getattr(self, name)))
+        for name in _SIZES:
+            size = whole(name, getattr(self, name), may_be_none=name in _MAY_BE_NONE)
+            object.__setattr__(self, name, size)
+        object.__setattr__(self, "_d_head_is_given", self.d_head is not None)
         if self.d_head is None:
-            _require(
+            require(
                 self.n_heads > 0 and self.d_model % self.n_heads == 0,
                 "`d_model` must divide by `n_heads`",
                 (self.d_model, self.n_heads),
@@ -158,12 +187,12 @@ class HookedViTConfig:
     @property
     def image_shape(self) -> tuple[int, int]:
         """`image_size`, always as pixel rows and columns."""
-        return _pair(self.image_size)
+        return cast(tuple[int, int], self.image_size)
 
     @property
     def patch_shape(self) -> tuple[int, int]:
         """`patch_size`, always as pixel rows and columns."""
-        return _pair(self.patch_size)
+        return cast(tuple[int, int], self.patch_size)
 
     @property
     def head_width(self) -> int:
@@ -177,8 +206,17 @@ class HookedViTConfig:
         return rows // height, columns // width
 
     def replace(self, **changes: Any) -> Self:
-        """The same configuration with some fields changed."""
-        return replace(self, **changes)
+        """The same configuration with some fields changed.
+
+        A `d_head` that wasn't given follows `d_model` and `n_heads`.
+
+        Raises:
+            UnknownNameError: A field that there isn't; it gives the nearest names.
+            ValueError: A value that can't be, or fields that don't fit together.
+        """
+        require_known("`HookedViTConfig`", changes, type(self))
+        anew = {} if vars(self)["_d_head_is_given"] else {"d_head": None}
+        return replace(self, **anew | changes)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -186,60 +224,63 @@ class HookedViTConfig:
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Self:
-        """Reads what `to_dict` gave; an unknown field raises with the nearest names."""
-        values = dict(plain)
-        parts: dict[str, Any] = {
-            "position": PositionConfig,
-            "ln_pre": NormConfig,
-            "norm": NormConfig,
-            "attention": AttentionConfig,
-            "pooling": PoolingConfig,
-        }
-        known = {f.name for f in fields(cls)}
-        for name in values:
-            if name not in known:
-                raise unknown("field of `HookedViTConfig`", name, known)
-        for name, part in parts.items():
+        """Reads what `to_dict` gave.
+
+        It doesn't say whether `d_head` was given: one of `d_model / n_heads` counts as not.
+
+        Raises:
+            UnknownNameError: A field, of the configuration or of a part, that there isn't; it
+                gives the nearest names.
+            ValueError: A field is missing, or has a value that can't be.
+        """
+        values = read_fields("`HookedViTConfig`", cls, plain)
+        for name, part in _PARTS.items():
             if isinstance(values.get(name), dict):
-                values[name] = _part(part, values[name])
-        for name in ("image_size", "patch_size"):
-            if isinstance(values.get(name), list):  # JSON has no tuples
-                values[name] = tuple(values[name])
-        return cls(**values)
+                values[name] = _read_part(name, part, values[name])
+        for name in {"image_size", "patch_size"} & set(values):
+            values[name] = pair(name, values[name])  # JSON has no tuples
+        cfg = cls(**values)
+        follows = cfg.head_width * cfg.n_heads == cfg.d_model
+        return cfg.replace(d_head=None) if follows else cfg
+
+    def _check_parts(self) -> None:
+        for name, part in _PARTS.items():
+            may_be_none = name not in ("attention", "pooling")
+            require_part(name, getattr(self, name), part, may_be_none=may_be_none)
+        require_truths(self, *_TRUTHS)
+        require_kind("act_name", self.act_name, Activation)
 
     def _check(self) -> None:
         (rows, columns), (height, width) = self.image_shape, self.patch_shape
-        _require(
+        require(
             rows % height == 0 and columns % width == 0,
             "`image_size` must be a multiple of `patch_size`",
             (self.image_size, self.patch_size),
             "Crop or pad the images",
         )
-        _require_kind("act_name", self.act_name, Activation)
-        _require(
+        require(
             self.pooling.kind != "cls" or self.cls_token,
             "`pooling.kind='cls'` needs a class token",
             "cls_token=False",
             "Pass `cls_token=True`, or pool by 'mean'",
         )
-        _require(
+        require(
             not self.distillation_token or self.cls_token,
             "A distillation token needs a class token",
             "cls_token=False",
             "Pass `cls_token=True`",
         )
-        sizes = ("n_layers", "d_model", "n_heads", "d_head", "d_mlp", "n_channels", "n_classes")
-        for name in sizes:
+        for name in _SIZES[:-1]:
             size = getattr(self, name)
-            _require(size is None or size > 0, f"`{name}` must be positive", size, "Pass 1 or more")
-        _require(
+            require(size is None or size > 0, f"`{name}` must be positive", size, "Pass 1 or more")
+        require(
             self.n_registers >= 0,
             "`n_registers` must not be negative",
             self.n_registers,
             "Pass 0 for none",
         )
         waves = self.position is not None and self.position.kind == "sincos"
-        _require(
+        require(
             not waves or self.d_model % 4 == 0,
             "`d_model` must divide by 4 for sin-cos positions",
             self.d_model,
@@ -247,23 +288,25 @@ class HookedViTConfig:
         )
 
 
-def _pair(size: tuple[int, int] | int) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
+def _read_part(name: str, kind: Any, plain: dict[str, Any]) -> Any:
+    values = read_fields(f"`{name}`", kind, plain)
+    for inner in ("qk_norm", "norm"):
+        if isinstance(values.get(inner), dict):
+            values[inner] = _read_part(f"{name}.{inner}", NormConfig, values[inner])
+    return kind(**values)
 
 
-def _part(part: Any, plain: dict[str, Any]) -> Any:
-    values = dict(plain)
-    for name in ("qk_norm", "norm"):
-        if isinstance(values.get(name), dict):
-            values[name] = NormConfig(**values[name])
-    return part(**values)
-
-
-def _require_kind(name: str, got: str, kinds: Any) -> None:
-    known = get_args(kinds)
-    _require(got in known, f"`{name}` must be one of {', '.join(known)}", repr(got), "Choose one")
-
-
-def _require(holds: bool, what: str, got: Any, how: str) -> None:
-    if not holds:
-        raise ValueError(f"{what}; got {got}. {how}.")
+_SIZES = (
+    "n_layers", "d_model", "n_heads", "d_head", "d_mlp", "n_channels", "n_classes", "n_registers"
+)  # fmt: skip
+_MAY_BE_NONE = ("d_head", "d_mlp", "n_classes")
+_TRUTHS = (
+    "cls_token", "distillation_token", "patch_bias", "head_bias", "mlp_bias", "layer_scale"
+)  # fmt: skip
+_PARTS: dict[str, type] = {
+    "position": PositionConfig,
+    "ln_pre": NormConfig,
+    "norm": NormConfig,
+    "attention": AttentionConfig,
+    "pooling": PoolingConfig,
+}

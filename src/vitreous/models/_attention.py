@@ -10,6 +10,7 @@ from vitreous.hooks import HookPoint
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._factored_matrix import FactoredMatrix
 from vitreous.models._norms import make_norm, normalize
+from vitreous.models._read_only import no_bias, scaled
 
 
 class Attention(nn.Module):
@@ -86,7 +87,8 @@ class Attention(nn.Module):
         self, letter: str, x: Float[Tensor, "batch tokens heads d_model"]
     ) -> Float[Tensor, "batch tokens heads d_head"]:
         """Queries, keys or values where every head reads an input of its own."""
-        return torch.einsum("bthm,hmd->bthd", x, self.weight(letter)) + self.bias(letter)
+        projected = torch.einsum("bthm,hmd->bthd", x, self.weight(letter))
+        return projected if self.qkv.bias is None else projected + self.bias(letter)
 
     def scores(
         self,
@@ -124,19 +126,19 @@ class Attention(nn.Module):
         self, z: Float[Tensor, "batch tokens heads d_head"]
     ) -> Float[Tensor, "batch tokens heads d_model"]:
         """What each head writes; their sum and the bias are what attention adds."""
-        return torch.einsum("bthd,hdm->bthm", z, self.W_O)
+        return torch.einsum("bthd,hdm->bthm", z, self._gained(self._output_weight()))
 
     def sum_results(
         self, results: Float[Tensor, "batch tokens heads d_model"]
     ) -> Float[Tensor, "batch tokens d_model"]:
-        return results.sum(2) + self.b_O
+        summed = results.sum(2)
+        return summed if self.out.bias is None else summed + self._gained(self.out.bias)
 
     def write(
         self, z: Float[Tensor, "batch tokens heads d_head"]
     ) -> Float[Tensor, "batch tokens d_model"]:
         """What attention adds to the stream, in one product."""
-        written = self.out(z.flatten(2))
-        return written if self.gain is None else written * self.gain
+        return self._gained(self.out(z.flatten(2)))
 
     # ---- weights, per head
 
@@ -146,9 +148,10 @@ class Attention(nn.Module):
         return rows.view(self.n_heads, self.d_head, -1).transpose(1, 2)
 
     def bias(self, letter: str) -> Float[Tensor, "heads d_head"]:
-        """A live view of the fused bias; zeros where the model has none."""
+        """A live view of the fused bias; zeros, not to be written to, where the model has none."""
         if self.qkv.bias is None:
-            return self.qkv.weight.new_zeros(()).expand(self.n_heads, self.d_head)
+            name, shape = f"attn.b_{letter.upper()}", (self.n_heads, self.d_head)
+            return no_bias(name, self.qkv.weight, shape, "attention.qkv_bias=True")
         return self.qkv.bias[self._rows(letter)].view(self.n_heads, -1)
 
     @property
@@ -179,17 +182,20 @@ class Attention(nn.Module):
     def W_O(self) -> Float[Tensor, "heads d_head d_model"]:
         """What turns a head's `z` into what it writes.
 
-        A live view of the weight; with a separate LayerScale gain, the product with it.
+        A live view of the weight; with a separate LayerScale gain, the product with it, for
+        reading.
         """
-        view = einops.rearrange(self.out.weight, "m (h d) -> h d m", h=self.n_heads)
-        return view if self.gain is None else view * self.gain
+        view = self._output_weight()
+        return view if self.gain is None else scaled("attn.W_O", self._gained(view), "out.weight")
 
     @property
     def b_O(self) -> Float[Tensor, " d_model"]:
-        """The output bias (times the LayerScale gain); zeros where the model has none."""
-        if self.out.bias is None:
-            return self.out.weight.new_zeros(()).expand(self.out.out_features)
-        return self.out.bias if self.gain is None else self.out.bias * self.gain
+        """The output bias; times a LayerScale gain, or zeros where there is none, for reading."""
+        bias = self.out.bias
+        if bias is None:
+            shape = (self.out.out_features,)
+            return no_bias("attn.b_O", self.out.weight, shape, "attention.out_bias=True")
+        return bias if self.gain is None else scaled("attn.b_O", self._gained(bias), "out.bias")
 
     @property
     def OV(self) -> FactoredMatrix:
@@ -209,6 +215,12 @@ class Attention(nn.Module):
                 "normalizes queries and keys. Read `hook_attn_scores` of a run."
             )
         return FactoredMatrix(self.W_Q, self.W_K.transpose(-1, -2))
+
+    def _output_weight(self) -> Float[Tensor, "heads d_head d_model"]:
+        return einops.rearrange(self.out.weight, "m (h d) -> h d m", h=self.n_heads)
+
+    def _gained(self, written: Tensor) -> Tensor:
+        return written if self.gain is None else written * self.gain
 
     def _rows(self, letter: str) -> slice:
         width = self.out.in_features

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from vitreous.hooks import HookPoint
 from vitreous.models._config import HookedViTConfig
+from vitreous.models._read_only import no_bias, scaled
 
 
 class MLP(nn.Module):
@@ -33,8 +34,7 @@ class MLP(nn.Module):
         self, post: Float[Tensor, "batch tokens d_mlp"]
     ) -> Float[Tensor, "batch tokens d_model"]:
         """What the MLP adds to the stream."""
-        written = self.fc_out(post)
-        return written if self.gain is None else written * self.gain
+        return self._gained(self.fc_out(post))
 
     @property
     def W_in(self) -> Float[Tensor, "d_model d_mlp"]:
@@ -43,22 +43,26 @@ class MLP(nn.Module):
 
     @property
     def W_out(self) -> Float[Tensor, "d_mlp d_model"]:
-        """A row is what a neuron writes; a live view, or the product with a LayerScale gain."""
-        return self.fc_out.weight.T if self.gain is None else self.fc_out.weight.T * self.gain
+        """A row is what a neuron writes; a live view, or, for reading, times a LayerScale gain."""
+        rows = self.fc_out.weight.T
+        return rows if self.gain is None else scaled("mlp.W_out", rows * self.gain, "fc_out.weight")
 
     @property
     def b_in(self) -> Float[Tensor, " d_mlp"]:
-        bias = self.fc_in.bias
-        if bias is None:
-            return self.fc_in.weight.new_zeros(()).expand(self.fc_in.out_features)
-        return bias
+        layer = self.fc_in
+        if layer.bias is None:
+            return no_bias("mlp.b_in", layer.weight, (layer.out_features,), "mlp_bias=True")
+        return layer.bias
 
     @property
     def b_out(self) -> Float[Tensor, " d_model"]:
-        bias = self.fc_out.bias
+        layer, bias = self.fc_out, self.fc_out.bias
         if bias is None:
-            return self.fc_out.weight.new_zeros(()).expand(self.fc_out.out_features)
-        return bias if self.gain is None else bias * self.gain
+            return no_bias("mlp.b_out", layer.weight, (layer.out_features,), "mlp_bias=True")
+        return bias if self.gain is None else scaled("mlp.b_out", bias * self.gain, "fc_out.bias")
+
+    def _gained(self, written: Tensor) -> Tensor:
+        return written if self.gain is None else written * self.gain
 
 
 def _quick_gelu(x: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from vitreous.models._processing import (
     fold_value_biases,
 )
 from vitreous.models._results import as_numbers, label_names
-from vitreous.models._saving import weight_hash
+from vitreous.models._saving import as_stored, weight_hash
 from vitreous.models._target import Readout, Target
 from vitreous.models._vit import HookedViT
 
@@ -47,6 +47,7 @@ __all__ = [
     "TokenLayout",
     "ViTActivationCache",
     "as_numbers",
+    "as_stored",
     "center_writing_weights",
     "fold_layer_norm",
     "fold_layer_scale",

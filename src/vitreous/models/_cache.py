@@ -74,7 +74,13 @@ class ViTActivationCache(ActivationCache):
 
     @property
     def layout(self) -> TokenLayout:
-        """Where tokens are, at the size that was run."""
+        """Where tokens are, at the size that was run.
+
+        Raises:
+            ValueError: The run started from a stream of images of another size than the model's,
+                and wasn't told `layout=`.
+        """
+        self._run.layout.require_grid()
         return self._run.layout
 
     @contextmanager
@@ -88,7 +94,9 @@ class ViTActivationCache(ActivationCache):
         """The weights, edits and grid of the run, for `model.load_cache`."""
         # Weights that changed since the run can't be told any more.
         weights = weight_hash(self.model) if self._run.has_its_weights() else None
-        return {"weights": weights, "edited": sorted(self.edited), "grid": self.layout.grid[1:]}
+        layout = self._run.layout
+        where = {"grid": layout.grid[1:], "has_grid": layout.has_grid}
+        return {"weights": weights, "edited": sorted(self.edited), **where}
 
     # ---- the stream itself
 
@@ -322,10 +330,10 @@ class ViTActivationCache(ActivationCache):
         if recompute_ln:
             return norm.fused(residual_stack)
         scale = self._batched(self[f"{name}.hook_scale"])
-        chosen = self.layout.select(positions)
+        chosen = self._run.layout.select(positions)
         if name != "ln_final" or self.model.cfg.pooling.normalizes_tokens:
             scale = scale[:, chosen]
-        elif scale.shape[1] > 1 and chosen != self.layout.select("readout"):
+        elif scale.shape[1] > 1 and chosen != self._run.layout.select("readout"):
             raise ValueError(
                 "Pooling comes before the final norm here, with a scale per head; rows per token "
                 "have none. Use `cache.logit_attrs` or `target.readout(cache)`."
@@ -347,7 +355,7 @@ class ViTActivationCache(ActivationCache):
             target: From `model.target(...)`.
             positions: The tokens that the rows are about.
         """
-        weights = target.readout(self).weights[:, self.layout.select(positions)]
+        weights = target.readout(self).weights[:, self._run.layout.select(positions)]
         weights = weights if self.has_batch_dim else weights[0]
         return (residual_stack * weights).sum(-1)
 
@@ -432,7 +440,7 @@ class ViTActivationCache(ActivationCache):
         for i in range(n_mlp):
             mlp = self._block(i).mlp
             bias = bias if mlp is None else bias + mlp.b_out
-        return bias.detach().expand(self._n_images(), len(self.layout.select(positions)), -1)
+        return bias.detach().expand(self._n_images(), len(self._run.layout.select(positions)), -1)
 
     def _finished(
         self,
@@ -500,7 +508,7 @@ class ViTActivationCache(ActivationCache):
         value = self._batched(self._read_once(name))
         if isinstance(positions, str) and positions == "all":
             return value
-        return value[:, self.layout.select(positions)]
+        return value[:, self._run.layout.select(positions)]
 
     def _batched(self, value: Tensor) -> Tensor:
         return value if self.has_batch_dim else value[None]

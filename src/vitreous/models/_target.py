@@ -126,7 +126,7 @@ class Target:
     def _heads(self, coefficients: Tensor, cache: "ViTActivationCache"):
         """For each head: pooling weights, direction behind the norm, and the constant it adds."""
         model = self.model
-        poolings = model.pooling.token_weights(cache.layout, coefficients)
+        poolings = model.pooling.token_weights(cache._run.layout, coefficients)
         for place, pooling in enumerate(poolings):
             direction = self._head_direction(place, coefficients) / len(poolings)
             constant = self._head_constant(place, coefficients) / len(poolings)

@@ -91,6 +91,7 @@ class HookedViT(WeightViews, HookedModule):
         return_type: ReturnType | None = "logits",
         start_at_layer: int | None = None,
         stop_at_layer: int | None = None,
+        layout: TokenLayout | None = None,
     ) -> Tensor | None:
         """Runs the model, or a stretch of its blocks.
 
@@ -102,6 +103,9 @@ class HookedViT(WeightViews, HookedModule):
             start_at_layer: The first block to run; `n_layers` runs the readout alone.
             stop_at_layer: The block not to run any more; the stream that would enter it is
                 returned, whatever `return_type` says. Negative ones count from the end.
+            layout: With `start_at_layer`, where the tokens of the stream are: what
+                `layout_for(images)` says of the images that it came from. None means the
+                configured size, or nobody knows where the stream has another number of tokens.
 
         Returns:
             Logits `[batch labels]` (`[batch tokens labels]` without pooling), or what was asked
@@ -118,7 +122,11 @@ class HookedViT(WeightViews, HookedModule):
         )
         if stops_early:
             last = last_watched(self.hook_dict.values(), first)
-        resid = self._resid(x) if start_at_layer is not None else self.embed(x)
+        if start_at_layer is None:
+            _require_no_layout(layout)
+            resid = self.embed(x)
+        else:
+            resid = self._resid(x, layout)
         for block in self.blocks[first:last]:
             resid = block(resid)
         if stop_at_layer is not None:
@@ -201,24 +209,30 @@ class HookedViT(WeightViews, HookedModule):
             )
         return self._layout((images.shape[2] // height, images.shape[3] // width))
 
-    def _layout(self, grid: tuple[int, int]) -> TokenLayout:
+    def _layout(self, grid: tuple[int, int], has_grid: bool = True) -> TokenLayout:
         cfg = self.cfg
         readout = {"cls": "cls", "mean": "patches", "none": "all"}[cfg.pooling.kind]
         return TokenLayout(
             int(cfg.cls_token), int(cfg.distillation_token), cfg.n_registers,
-            (1, *grid), cfg.patch_shape, readout,
+            (1, *grid), cfg.patch_shape, readout, has_grid,
         )  # fmt: skip
 
     def _layout_of_tokens(self, n_tokens: int) -> TokenLayout:
-        """The layout at another size: a strip, for those who need nothing but the counts."""
-        same = n_tokens == self.layout.n_tokens
-        return self.layout if same else self._layout((1, n_tokens - self.layout.n_prefix))
+        """The layout of a stream, which tells no more of another size than how many patches."""
+        if n_tokens == self.layout.n_tokens:
+            return self.layout
+        return self._layout((1, n_tokens - self.layout.n_prefix), has_grid=False)
 
-    def _resid(self, x: Tensor) -> Tensor:
+    def _resid(self, x: Tensor, layout: TokenLayout | None) -> Tensor:
         if x.ndim != 3 or x.shape[-1] != self.cfg.d_model:
             raise ValueError(
                 f"With `start_at_layer`, the input must be a residual stream [images, tokens, "
                 f"{self.cfg.d_model}]; got shape {list(x.shape)}. Drop `start_at_layer` for images."
+            )
+        if layout is not None and layout.n_tokens != x.shape[1]:
+            raise ValueError(
+                f"`layout` must have the {x.shape[1]} tokens of the stream; got one of "
+                f"{layout.n_tokens}. Pass `model.layout_for(images)` of the images it came from."
             )
         return x
 
@@ -267,8 +281,10 @@ class HookedViT(WeightViews, HookedModule):
         **forward: Any,
     ) -> ViTActivationCache:
         x = args[0] if args else forward["x"]
-        restarted = forward.get("start_at_layer") is not None
-        layout = self._layout_of_tokens(x.shape[1]) if restarted else self.layout_for(x)
+        if forward.get("start_at_layer") is None:
+            layout = self.layout_for(x)
+        else:
+            layout = forward.get("layout") or self._layout_of_tokens(x.shape[1])
         derivation = ViTDerivation(self, layout, edited)
         return ViTActivationCache(values, keys, self.names, derivation, edited=edited, model=self)
 
@@ -286,7 +302,8 @@ class HookedViT(WeightViews, HookedModule):
                 f"{weight_hash(self)}; it says {weights}. Load the model that was run, or use "
                 "`ActivationCache.load` for the stored values alone."
             )
-        layout, edited = self._layout(tuple(saved.about["grid"])), saved.about["edited"]
+        has_grid, edited = saved.about.get("has_grid", True), saved.about["edited"]
+        layout = self._layout(tuple(saved.about["grid"]), has_grid)
         return ViTActivationCache(
             dict(saved.items()),
             list(saved),
@@ -310,11 +327,6 @@ class HookedViT(WeightViews, HookedModule):
 
     def select_positions(self, positions: Any, n_tokens: int) -> list[int]:
         if n_tokens != self.layout.n_tokens and n_tokens != 1:
-            if isinstance(positions, tuple):
-                raise ValueError(
-                    f"(row, column) needs the configured grid, {self.cfg.grid}; got {positions} in "
-                    f"a pass at another size. Pass `layout_for(images).index{positions}`."
-                )
             return self._layout_of_tokens(n_tokens).select(positions)
         return self.layout.resolve(positions, n_tokens)
 
@@ -340,6 +352,14 @@ class HookedViT(WeightViews, HookedModule):
     def save_pretrained(self, folder: Any, dtype: torch.dtype | None = None) -> None:
         """Writes `config.json`, `model.safetensors` and, with means, `means.safetensors`."""
         save_pretrained(self, folder, dtype)
+
+
+def _require_no_layout(layout: TokenLayout | None) -> None:
+    if layout is not None:
+        raise ValueError(
+            "`layout` must come with `start_at_layer`: images have their own; got it without. "
+            "Leave it out."
+        )
 
 
 _PER_HEAD_WIDE = ("hook_result", "hook_attn_in", "hook_q_input", "hook_k_input", "hook_v_input")

@@ -153,7 +153,7 @@ def in_constants(patch):
 
 def in_what_enters_a_restart(patch):
     enter = HookedViT._resid
-    patch.setattr(HookedViT, "_resid", lambda self, x: enter(self, x) * TINY)
+    patch.setattr(HookedViT, "_resid", lambda self, *x: enter(self, *x) * TINY)
 
 
 def in_hooks(patch):

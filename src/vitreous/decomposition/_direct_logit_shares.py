@@ -125,7 +125,8 @@ def _components(
             yield _Component(f"L{layer}{kind[0].upper()}", kind[:-4], int(layer), -1, share)
         else:
             yield from _heads(model, int(layer), cache, weights)
-            bias = bias + (weights @ model.blocks[int(layer)].attn.b_O).sum(1)
+            attn, z = model.blocks[int(layer)].attn, _read_z(int(layer), cache)
+            bias = bias + (weights * attn.output_bias(z)).sum((1, 2))
     yield _Component("bias", "bias", -1, -1, bias)
 
 
@@ -140,10 +141,19 @@ def _heads(
     if f"blocks.{layer}.attn.hook_result" in cache.edited:
         shares = (cache["result", layer][:, read] * weights[:, :, None]).sum((1, 3))
     else:
-        z = cache["z", layer][:, read]
-        shares = head_shares(z, model.blocks[layer].attn.W_O, weights)
+        attn, z = model.blocks[layer].attn, _read_z(layer, cache)
+        if attn.z_norm is None and attn.out_norm is None:
+            shares = head_shares(z, attn.W_O, weights)
+        else:
+            shares = (attn.results(z) * weights[:, :, None]).sum((1, 3))
     for head, share in enumerate(shares.T):
         yield _Component(f"L{layer}H{head}", "head", layer, head, share)
+
+
+def _read_z(
+    layer: int, cache: ViTActivationCache
+) -> Float[Tensor, "batch positions heads d_head"]:
+    return cache["z", layer][:, cache.layout.select("readout")]
 
 
 def _labeled(

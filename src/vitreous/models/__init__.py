@@ -7,9 +7,11 @@ from vitreous.models._check import CheckReport, CheckRow
 from vitreous.models._config import (
     AttentionConfig,
     HookedViTConfig,
+    MapConfig,
     NormConfig,
     PoolingConfig,
     PositionConfig,
+    RotaryConfig,
 )
 from vitreous.models._factored_matrix import FactoredMatrix
 from vitreous.models._layout import TokenLayout
@@ -38,11 +40,13 @@ __all__ = [
     "FactoredMatrix",
     "HookedViT",
     "HookedViTConfig",
+    "MapConfig",
     "Norm",
     "NormConfig",
     "PoolingConfig",
     "PositionConfig",
     "Readout",
+    "RotaryConfig",
     "Target",
     "TokenLayout",
     "ViTActivationCache",

@@ -116,7 +116,7 @@ class ViTActivationCache(ActivationCache):
             (f"{i}_{part}", f"blocks.{i}.hook_resid_{part}")
             for i in range(end)
             for part in ("pre", "mid")
-            if part == "pre" or (incl_mid and not self.model.cfg.attn_only)
+            if part == "pre" or (incl_mid and self.model.cfg.has_resid_mid)
         ]
         names.append(self._stream_into(end))
         rows = {label: self._at(name, positions) for label, name in names}
@@ -406,9 +406,13 @@ class ViTActivationCache(ActivationCache):
             )
         post = self._at(f"blocks.{layer}.mlp.hook_post", positions)
         chosen = _neuron_indices(neurons, post.shape[-1])
-        writes = mlp.W_out[chosen] if onto is None else mlp.W_out[chosen] @ onto
-        post = post[..., chosen]
-        return post * writes if writes.ndim == 1 else post[..., None] * writes
+        if mlp.out_norm is None:
+            writes = mlp.W_out[chosen] if onto is None else mlp.W_out[chosen] @ onto
+            post = post[..., chosen]
+            return post * writes if writes.ndim == 1 else post[..., None] * writes
+        written = post[..., chosen, None] * mlp.W_out[chosen]
+        written = mlp.out_norm.linear(written, mlp.out_scale(post)[:, :, None])
+        return written if onto is None else written @ onto
 
     def _neuron_rows(
         self, layers: range, neurons: Any, positions: Any
@@ -424,14 +428,16 @@ class ViTActivationCache(ActivationCache):
         self, positions: Any, n_attn: int = 0, n_mlp: int = 0
     ) -> Float[Tensor, "batch positions d_model"]:
         """The bias of a norm in front, and the output biases of that many attentions and MLPs."""
-        bias = self.model.embedding.patch.weight.new_zeros(self.model.cfg.d_model)
+        bias = self.model.placement.new_zeros(self.model.cfg.d_model)
         if self.model.ln_pre is not None and self.model.ln_pre.b is not None:
             bias = bias + self.model.ln_pre.b
         for i in range(n_attn):
-            bias = bias + self._block(i).attn.b_O
+            z = self._at(f"blocks.{i}.attn.hook_z", positions)
+            bias = bias + self._block(i).attn.output_bias(z)
         for i in range(n_mlp):
             mlp = self._block(i).mlp
-            bias = bias if mlp is None else bias + mlp.b_out
+            if mlp is not None:
+                bias = bias + mlp.output_bias(self._at(f"blocks.{i}.mlp.hook_post", positions))
         return bias.detach().expand(self._n_images(), len(self.layout.select(positions)), -1)
 
     def _finished(
@@ -472,10 +478,9 @@ class ViTActivationCache(ActivationCache):
         end = n_layers if layer is None or layer == -1 else layer
         if not 0 <= end <= n_layers:
             raise ValueError(f"`layer` must lie in 0..{n_layers}; got {layer}. Choose another.")
-        if mlp_input and self._attn_only():
-            raise ValueError(
-                "`mlp_input` needs MLPs; got an attention-only model. Leave it at False."
-            )
+        if mlp_input and not self.model.cfg.has_resid_mid:
+            lacks = "MLPs" if self._attn_only() else "MLPs that follow attention"
+            raise ValueError(f"`mlp_input` needs {lacks}; got none. Leave it at False.")
         if mlp_input and end == n_layers:
             raise ValueError(
                 f"`mlp_input` needs a block; got layer {end} of {n_layers}. Pass `layer=`."

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from vitreous._errors import HookError
 from vitreous.hooks import Read
 from vitreous.models._layout import TokenLayout
+from vitreous.models._map_pooling import MapPooling
+from vitreous.models._mlp import MLP
 from vitreous.models._norms import Norm
 
 if TYPE_CHECKING:
@@ -24,10 +26,13 @@ if TYPE_CHECKING:
 IsStored = Callable[[str], bool]
 Rule = tuple[Sequence[str], Callable[..., Tensor]]
 
+_MAP, _POOLED, _TOKENS = "pooling.map.", "pooling.map.hook_pooled", "the tokens"
+_PATCHES = "embedding.hook_patches"
+
 # From these every default name of a block follows by cheap steps (about 40 % of the bytes).
 _BASIS = (
     "hook_resid_pre", "attn.hook_q", "attn.hook_k", "attn.hook_v", "attn.hook_z",
-    "hook_attn_out", "mlp.hook_pre", "hook_mlp_out",
+    "hook_attn_out", "mlp.hook_pre", "mlp.hook_pre_linear", "hook_mlp_out",
 )  # fmt: skip
 
 
@@ -40,7 +45,7 @@ class ViTDerivation:
         self.model = model
         self.layout = layout
         self.edited = edited
-        self._device = model.embedding.patch.weight.device.type
+        self._device = model.placement.device.type
         self._autocast = _autocast_on(self._device)
         self._weights = weight_versions(model)
 
@@ -51,7 +56,9 @@ class ViTDerivation:
         return [
             name
             for name in names
-            if name == "hook_embed" or (name.startswith("blocks.") and name.endswith(ends))
+            if name == "hook_embed"
+            or name == _PATCHES
+            or (name.startswith("blocks.") and name.endswith(ends))
         ]
 
     def has_its_weights(self) -> bool:
@@ -93,6 +100,8 @@ class ViTDerivation:
 
     def _outer_rule(self, name: str, is_stored: IsStored) -> Rule | None:
         model = self.model
+        if name.startswith("embedding.patch_norm."):
+            return _norm_rule(name, model.embedding.patch_norm, _PATCHES, is_stored)
         if name == "hook_pos_embed":
             return ("hook_embed",), self._positions
         if name == "hook_full_embed":
@@ -106,13 +115,22 @@ class ViTDerivation:
     def _readout_rule(self, name: str, is_stored: IsStored) -> Rule | None:
         model = self.model
         last = f"blocks.{model.cfg.n_layers - 1}.hook_resid_post"
+        first = model.cfg.pooling.normalizes_tokens
+        pool = model.pooling.map
+        if name.startswith("pooling.map.") and pool is not None:
+            local = name.removeprefix("pooling.map.")
+            return _pooling_rule(pool, local, "hook_ln_final" if first else last, is_stored)
+        pooled, prepare = (last, self._pooled) if pool is None else (_POOLED, _same)
+        source, prepare = (last, _same) if first else (pooled, prepare)
         if name.startswith("ln_final."):
-            return _norm_rule(name, model.ln_final, last, is_stored, self._normed)
+            return _norm_rule(name, model.ln_final, source, is_stored, prepare)
         if name == "hook_ln_final":
             if model.ln_final is None:
-                return (last,), self._normed
+                return (source,), prepare
             return ("ln_final.hook_normalized",), _same
         if name == "hook_post_head_pre_normalize":
+            if first and pool is not None:
+                return (_POOLED,), lambda x: model.head([x[:, 0]])
             return ("hook_ln_final",), self._logits
         return None
 
@@ -121,10 +139,7 @@ class ViTDerivation:
         assert positions is not None
         return positions.clone().expand(len(embed), -1, -1)
 
-    def _normed(self, resid: Tensor) -> Tensor:
-        """What the last norm sees: tokens, or what was pooled of them."""
-        if self.model.cfg.pooling.normalizes_tokens:
-            return resid
+    def _pooled(self, resid: Tensor) -> Tensor:
         return torch.stack(self.model.pooling(resid, self.layout), 1)
 
     def _logits(self, normalized: Tensor) -> Tensor:
@@ -151,15 +166,19 @@ class _BlockRules:
 
     def _stream_rule(self, local: str) -> Rule | None:
         block = self.block
-        middle = "hook_resid_pre" if block.mlp is None else "hook_resid_mid"
-        added = "hook_attn_out" if block.mlp is None else "hook_mlp_out"
+        if block.mlp is None:
+            added = ["hook_resid_pre", "hook_attn_out"]
+        elif block.parallel:
+            added = ["hook_resid_pre", "hook_attn_out", "hook_mlp_out"]
+        else:
+            added = ["hook_resid_mid", "hook_mlp_out"]
         rules: dict[str, Rule] = {
             "hook_resid_pre": ([self._entering()], _same),
-            "hook_resid_post": _sum_of(middle, added),
+            "hook_resid_post": _sum_of(*added),
             "hook_attn_in": (["hook_resid_pre"], block.spread),
         }
         rules |= {f"hook_{letter}_input": (["hook_attn_in"], _same) for letter in "qkv"}
-        if block.mlp is not None:
+        if block.mlp is not None and not block.parallel:
             rules["hook_resid_mid"] = _sum_of("hook_resid_pre", "hook_attn_out")
             rules["hook_mlp_in"] = (["hook_resid_mid"], _same)
         return rules.get(local)
@@ -174,16 +193,33 @@ class _BlockRules:
             if local.startswith(f"attn.{letter}_norm."):
                 return self._norm_rule(local, norm, f"attn.hook_{letter}")
         qk_end = "hook_{}" if attn.q_norm is None else "{}_norm.hook_normalized"
-        rules: dict[str, Rule] = {
+        rules: dict[str, Rule] = {}
+        if attn.rotary is not None:
+            for letter in "qk":
+                rules[f"attn.hook_rot_{letter}"] = (["attn." + qk_end.format(letter)], attn.turn)
+            qk_end = "hook_rot_{}"
+        rules |= {
             "attn.hook_attn_scores": (["attn." + qk_end.format(x) for x in "qk"], attn.scores),
             "attn.hook_pattern": (["attn.hook_attn_scores"], attn.softmax),
             "attn.hook_z": (["attn.hook_pattern", "attn.hook_v"], attn.mix),
             "attn.hook_result": (["attn.hook_z"], attn.results),
-            "hook_attn_out": (["attn.hook_z"], attn.write),
         }
+        return rules.get(local) or self._attention_output_rule(local)
+
+    def _attention_output_rule(self, local: str) -> Rule | None:
+        attn = self.block.attn
+        if local.startswith("attn.z_norm."):
+            return self._norm_rule(local, attn.z_norm, "attn.hook_z", _flat)
+        z = "attn.hook_z" if attn.z_norm is None else "attn.z_norm.hook_normalized"
+        if local.startswith("attn.out_norm."):
+            return self._norm_rule(local, attn.out_norm, z, lambda z: attn.project_out(_flat(z)))
+        if local != "hook_attn_out":
+            return None
         if self._is_stored(self._full("attn.hook_result")):
-            rules["hook_attn_out"] = (["attn.hook_result"], attn.sum_results)
-        return rules.get(local)
+            return ["attn.hook_result", "attn.hook_z"], attn.sum_results
+        if attn.out_norm is not None:
+            return ["attn.out_norm.hook_normalized"], _same
+        return [z], lambda z: attn.project_out(_flat(z))
 
     def _projection_rule(self, letter: str) -> Rule:
         """Queries, keys or values: from an input of their own where one was stored.
@@ -203,18 +239,27 @@ class _BlockRules:
         mlp = self.block.mlp
         if mlp is None:
             return None
-        if local.startswith("ln2."):
+        if self.block.parallel:
+            read = "hook_resid_pre" if self.block.ln1 is None else "ln1.hook_normalized"
+        elif local.startswith("ln2."):
             return self._norm_rule(local, self.block.ln2, "hook_mlp_in")
-        read = "hook_mlp_in" if self.block.ln2 is None else "ln2.hook_normalized"
-        rules: dict[str, Rule] = {
-            "mlp.hook_pre": ([read], mlp.fc_in),
-            "mlp.hook_post": (["mlp.hook_pre"], mlp.activation),
-            "hook_mlp_out": (["mlp.hook_post"], mlp.write),
-        }
-        return rules.get(local)
+        else:
+            read = "hook_mlp_in" if self.block.ln2 is None else "ln2.hook_normalized"
+        return _mlp_rule(
+            mlp, local, "mlp.", read, "hook_mlp_out", lambda name: self._is_stored(self._full(name))
+        )
 
-    def _norm_rule(self, local: str, norm: Norm | None, source: str) -> Rule | None:
-        return _norm_rule(local, norm, source, lambda name: self._is_stored(self._full(name)))
+    def _norm_rule(
+        self,
+        local: str,
+        norm: Norm | None,
+        source: str,
+        prepare: Callable[[Tensor], Tensor] = lambda x: x,
+    ) -> Rule | None:
+        def is_stored(name: str) -> bool:
+            return self._is_stored(self._full(name))
+
+        return _norm_rule(local, norm, source, is_stored, prepare)
 
     def _entering(self) -> str:
         if self.layer:
@@ -225,6 +270,66 @@ class _BlockRules:
         # Only the stream that enters the first block comes from outside of the blocks.
         outside = local.startswith("blocks.") or local in ("hook_full_embed", "hook_ln_pre")
         return local if outside else f"blocks.{self.layer}.{local}"
+
+
+def _mlp_rule(
+    mlp: MLP, name: str, prefix: str, read: str, out: str, is_stored: IsStored
+) -> Rule | None:
+    """The rules of an MLP, in a block or behind a pooling: what it reads, and what it adds."""
+    pre, linear, mid, post = (
+        f"{prefix}hook_{each}" for each in ("pre", "pre_linear", "mid", "post")
+    )
+    activated: Rule = ([pre], mlp.activation)
+    if mlp.fc_linear is not None:
+        activated = ([pre, linear], mlp.gated)
+    if name.startswith(f"{prefix}norm."):
+        return _norm_rule(name, mlp.norm, mid, is_stored)
+    if name.startswith(f"{prefix}out_norm."):
+        return _norm_rule(name, mlp.out_norm, post, is_stored, mlp.project_out)
+    rules: dict[str, Rule] = {pre: ([read], mlp.fc_in), post: activated}
+    if mlp.fc_linear is not None:
+        rules[linear] = ([read], mlp.fc_linear)
+    if mlp.has_mid:
+        rules[mid] = activated
+        rules[post] = ([mid if mlp.norm is None else f"{prefix}norm.hook_normalized"], _same)
+    if mlp.out_norm is None:
+        rules[out] = ([post], mlp.project_out)
+    else:
+        rules[out] = ([f"{prefix}out_norm.hook_normalized"], _same)
+    return rules.get(name)
+
+
+def _pooling_rule(
+    pool: MapPooling, local: str, source: str, is_stored: IsStored
+) -> Rule | None:
+    """The rules of a pooling by attention, whose tokens are those at `source`."""
+    found = _local_pooling_rule(pool, local, lambda name: is_stored(_MAP + name))
+    if found is None:
+        return None
+    names, step = found
+    return [source if name == _TOKENS else _MAP + name for name in names], step
+
+
+def _local_pooling_rule(pool: MapPooling, local: str, is_stored: IsStored) -> Rule | None:
+    if local.startswith("k_norm."):
+        return _norm_rule(local, pool.k_norm, "hook_k", is_stored)
+    if pool.mlp is not None and local.startswith("norm."):
+        return _norm_rule(local, pool.norm, "hook_attn_out", is_stored)
+    if pool.mlp is not None and (local.startswith("mlp.") or local == "hook_mlp_out"):
+        read = "hook_attn_out" if pool.norm is None else "norm.hook_normalized"
+        return _mlp_rule(pool.mlp, local, "mlp.", read, "hook_mlp_out", is_stored)
+    keys = "hook_k" if pool.k_norm is None else "k_norm.hook_normalized"
+    rules: dict[str, Rule] = {
+        "hook_q": ([_TOKENS], pool.queries),
+        "hook_k": ([_TOKENS], pool.keys),
+        "hook_v": ([_TOKENS], pool.values),
+        "hook_attn_scores": (["hook_q", keys], pool.scores),
+        "hook_pattern": (["hook_attn_scores"], lambda scores: scores.softmax(-1)),
+        "hook_z": (["hook_pattern", "hook_v"], pool.mix),
+        "hook_attn_out": (["hook_z"], pool.write),
+        "hook_pooled": _sum_of("hook_attn_out", *(["hook_mlp_out"] if pool.mlp else [])),
+    }
+    return rules.get(local)
 
 
 def _norm_rule(
@@ -246,7 +351,7 @@ def _norm_rule(
 
 
 def _sum_of(*names: str) -> Rule:
-    return list(names), lambda *parts: parts[0] + parts[1] if len(parts) == 2 else parts[0]
+    return list(names), lambda first, *rest: sum(rest, first)
 
 
 def _autocast_on(device: str) -> torch.dtype | None:
@@ -257,6 +362,11 @@ def _autocast_on(device: str) -> torch.dtype | None:
 
 def _same(x: Tensor) -> Tensor:
     return x
+
+
+def _flat(z: Tensor) -> Tensor:
+    """Heads side by side, whether they came apart or not."""
+    return z.flatten(2)
 
 
 def weight_versions(module: nn.Module) -> list[tuple[int, int]]:

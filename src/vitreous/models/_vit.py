@@ -22,6 +22,7 @@ from vitreous.models._layout import TokenLayout
 from vitreous.models._names import canonical_name, component_site
 from vitreous.models._norms import make_norm, normalize
 from vitreous.models._pooling import Head, Pooling
+from vitreous.models._rotary import Rotary
 from vitreous.models._saving import save_pretrained, weight_hash
 from vitreous.models._span import block_range, last_watched, reached
 from vitreous.models._target import Target, make_target
@@ -53,14 +54,20 @@ class HookedViT(WeightViews, HookedModule):
         *,
         labels: ClassNames | None = None,
         preprocessing: Preprocessing | None = None,
+        stem: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        if (stem is not None) != cfg.stem:
+            raise ValueError(
+                "`stem` must be given where the configuration says so, and only there; got "
+                f"`cfg.stem={cfg.stem}` and {type(stem).__name__}. Pass both or neither."
+            )
         self.cfg = cfg
         self.labels, self.preprocessing = labels, preprocessing
         self.card: dict[str, Any] = {}
         self.means: Means | None = None
         self.layout = self._layout(cfg.grid)
-        self.embedding = Embedding(cfg)
+        self.embedding = Embedding(cfg, stem)
         self.hook_embed = HookPoint()
         if cfg.position is not None:
             self.hook_pos_embed = HookPoint()
@@ -68,12 +75,27 @@ class HookedViT(WeightViews, HookedModule):
         self.ln_pre = make_norm(cfg.d_model, cfg.ln_pre)
         if cfg.ln_pre is not None:
             self.hook_ln_pre = HookPoint()
-        self.blocks: Sequence[Block] = nn.ModuleList([Block(cfg) for _ in range(cfg.n_layers)])  # type: ignore[assignment]
-        self.ln_final = make_norm(cfg.d_model, cfg.pooling.norm)
-        self.hook_ln_final = HookPoint()
-        self.pooling = Pooling(cfg)
+        self.rotary = Rotary(cfg) if cfg.attention.rotary is not None else None
+        blocks = [Block(cfg, layer, self.rotary) for layer in range(cfg.n_layers)]
+        self.blocks: Sequence[Block] = nn.ModuleList(blocks)  # type: ignore[assignment]
+        if cfg.pooling.normalizes_tokens:
+            self.ln_final = make_norm(cfg.d_model, cfg.pooling.norm)
+            self.hook_ln_final = HookPoint()
+            self.pooling = Pooling(cfg)
+        else:  # modules stand in forward order, and hook names with them
+            self.pooling = Pooling(cfg)
+            self.ln_final = make_norm(cfg.d_pooled, cfg.pooling.norm)
+            self.hook_ln_final = HookPoint()
         self.head = Head(cfg)
         self.hook_post_head_pre_normalize = HookPoint()
+        readout = (self.ln_final, self.hook_ln_final, self.pooling, self.hook_post_head_pre_normalize)
+        self._readout_points = [
+            point
+            for part in readout
+            if part is not None
+            for point in part.modules()
+            if isinstance(point, HookPoint)
+        ]
         self.setup_hooks(canonical_name(cfg.n_layers), component_site(cfg.n_layers))
 
     @classmethod
@@ -171,8 +193,12 @@ class HookedViT(WeightViews, HookedModule):
                 "`preprocess` needs to know how the model's images were prepared; got a model "
                 "without `preprocessing`. Set `model.preprocessing = vt.data.Preprocessing(...)`."
             )
-        weight = self.embedding.patch.weight
-        return self.preprocessing(image).to(weight)
+        return self.preprocessing(image).to(self.placement)
+
+    @property
+    def placement(self) -> Tensor:
+        """A parameter, whose device and dtype are those of the model."""
+        return next(self.parameters())
 
     def layout_for(self, images: Float[Tensor, "..."]) -> TokenLayout:
         """Where tokens are in a pass on these images."""
@@ -194,16 +220,22 @@ class HookedViT(WeightViews, HookedModule):
             return self.layout
         height, width = cfg.patch_shape
         fits = images.shape[2] % height == 0 and images.shape[3] % width == 0
-        if self.embedding.pos is not None or not fits or 0 in images.shape[2:]:
+        if self._has_fixed_grid() or not fits or 0 in images.shape[2:]:
             raise ValueError(
                 f"Images must be {rows} x {columns} pixels for this model; got "
                 f"{images.shape[2]} x {images.shape[3]}. Use `model.preprocess(image)`."
             )
         return self._layout((images.shape[2] // height, images.shape[3] // width))
 
+    def _has_fixed_grid(self) -> bool:
+        attention = self.cfg.attention
+        turned = attention.rotary is not None or attention.relative_bias
+        return self.embedding.pos is not None or turned or self.cfg.stem
+
     def _layout(self, grid: tuple[int, int]) -> TokenLayout:
         cfg = self.cfg
-        readout = {"cls": "cls", "mean": "patches", "none": "all"}[cfg.pooling.kind]
+        whole = cfg.pooling.counts_prefix
+        readout = {"cls": "cls", "mean": "all" if whole else "patches"}.get(cfg.pooling.kind, "all")
         return TokenLayout(
             int(cfg.cls_token), int(cfg.distillation_token), cfg.n_registers,
             (1, *grid), cfg.patch_shape, readout,
@@ -253,10 +285,7 @@ class HookedViT(WeightViews, HookedModule):
         )
 
     def _readout_is_watched(self) -> bool:
-        points = [self.hook_ln_final, self.hook_post_head_pre_normalize]
-        if self.ln_final is not None:
-            points += [self.ln_final.hook_scale, self.ln_final.hook_normalized]
-        return any(point.watched for point in points)
+        return any(p.watched for p in self._readout_points)
 
     def make_cache(
         self,
@@ -300,8 +329,12 @@ class HookedViT(WeightViews, HookedModule):
     def axes(self, name: str) -> tuple[str, ...]:
         """What the dimensions of the tensor at a hook point count."""
         last = name.rsplit(".", 1)[-1]
+        if name.startswith("pooling.map."):
+            return _map_axes(name, last)
         if last in ("hook_attn_scores", "hook_pattern"):
             return ("image", "head", "query", "key")
+        if ".z_norm." in name:
+            return ("image", "token", "width")
         if last in _PER_HEAD or ".q_norm." in name or ".k_norm." in name:
             return ("image", "token", "head", "d_model" if last in _PER_HEAD_WIDE else "d_head")
         if last == "hook_post_head_pre_normalize":
@@ -343,4 +376,14 @@ class HookedViT(WeightViews, HookedModule):
 
 
 _PER_HEAD_WIDE = ("hook_result", "hook_attn_in", "hook_q_input", "hook_k_input", "hook_v_input")
-_PER_HEAD = ("hook_q", "hook_k", "hook_v", "hook_z", *_PER_HEAD_WIDE)
+_PER_HEAD = (
+    "hook_q", "hook_k", "hook_v", "hook_z", "hook_rot_q", "hook_rot_k", *_PER_HEAD_WIDE
+)  # fmt: skip
+
+
+def _map_axes(name: str, last: str) -> tuple[str, ...]:
+    if last in ("hook_attn_scores", "hook_pattern"):
+        return ("image", "head", "query", "key")
+    if last in _PER_HEAD or ".k_norm." in name:
+        return ("image", "token", "head", "d_head")
+    return ("image", "token", "neuron" if ".mlp." in name else "d_pooled")

@@ -1,0 +1,50 @@
+"""What is added to attention scores whatever the picture: learned offsets, and the future hidden."""
+
+from functools import lru_cache
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+
+class RelativeBias(nn.Module):
+    """A learned number per head for every offset between two patches.
+
+    The last three rows of the table are for pairs with the class token, which stands alone in
+    front of the patches: from it to a patch, from a patch to it, and with itself.
+
+    References:
+        Bao, Dong, Piao and Wei, "BEiT", 2022 (its code; the paper doesn't number the equation).
+    """
+
+    def __init__(self, grid: tuple[int, int], n_heads: int) -> None:
+        super().__init__()
+        self.grid = grid
+        rows, columns = grid
+        self.table = nn.Parameter(torch.zeros((2 * rows - 1) * (2 * columns - 1) + 3, n_heads))
+
+    def forward(self) -> Float[Tensor, "heads queries keys"]:
+        """The bias of every pair of tokens."""
+        index = offset_index(self.grid).to(self.table.device)
+        return self.table[index].permute(2, 0, 1)
+
+
+@lru_cache(maxsize=32)
+def offset_index(grid: tuple[int, int]) -> Int[Tensor, "tokens tokens"]:
+    """The row of the table for each pair (query, key), the class token first."""
+    rows, columns = grid
+    place = torch.cartesian_prod(torch.arange(rows), torch.arange(columns))
+    offset = place[:, None] - place[None, :]
+    between = (offset[..., 0] + rows - 1) * (2 * columns - 1) + offset[..., 1] + columns - 1
+    n_offsets = (2 * rows - 1) * (2 * columns - 1)
+    index = torch.empty(len(place) + 1, len(place) + 1, dtype=torch.long)
+    index[1:, 1:] = between
+    index[0, :] = n_offsets
+    index[:, 0] = n_offsets + 1
+    index[0, 0] = n_offsets + 2
+    return index
+
+
+def is_future(n_tokens: int, device: torch.device) -> Bool[Tensor, "queries keys"]:
+    """True where the key comes after the query."""
+    return torch.ones(n_tokens, n_tokens, dtype=torch.bool, device=device).triu(1)

@@ -176,9 +176,23 @@ def test_weights_without_memory_are_refused():
 
 
 def test_a_module_of_another_kind_is_refused():
-    assert "takes a timm VisionTransformer; got Linear. Use `vt.wrap(module)`" in refusal(
-        nn.Linear(1, 1)
-    )
+    message = refusal(nn.Linear(1, 1))
+    assert "`from_module` takes a transformer of timm" in message
+    assert "got Linear. Use `vt.wrap(module)`" in message
+
+
+# -- Options
+
+
+@pytest.mark.parametrize("option", [{"revision": "main"}, {"image_size": 32}])
+def test_an_option_that_a_source_does_not_understand_is_refused(option):
+    with pytest.raises(ValueError, match=f"`{next(iter(option))}` must be left out for 'digits'"):
+        vt.load("digits", **option)
+
+
+def test_a_processor_for_a_model_with_a_record_of_its_own_is_refused():
+    with pytest.raises(TypeError, match="`processor` must be left out for a timm model"):
+        vt.from_module(tiny(), processor=lambda image: image)
 
 
 # -- Names

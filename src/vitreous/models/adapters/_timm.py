@@ -11,6 +11,7 @@ from vitreous._errors import UnsupportedModelError, unknown
 from vitreous.models._processing import fold_layer_scale
 from vitreous.models._saving import load_tensors, read_tensors
 from vitreous.models._vit import HookedViT
+from vitreous.models.adapters._options import LoadOptions
 from vitreous.models.adapters._timm_config import (
     read_config,
     timm_module,
@@ -23,17 +24,20 @@ from vitreous.models.adapters._timm_images import labels_of, preprocessing_of
 # ---- from a name
 
 
-def load_timm(name: str, weights: Any, dtype: torch.dtype) -> HookedViT:
+OPTIONS = frozenset({"weights"})
+
+
+def load(name: str, options: LoadOptions) -> HookedViT:
     """Loads a model that timm knows by name, from its hub or from a safetensors file."""
     timm = timm_module("timm")
     _check_name(timm, name)
     skeleton = _skeleton(timm, name)
     read_config(skeleton)  # refuses before anything is downloaded
-    if weights is None:
+    if options.weights is None:
         module, source = download(timm, name, skeleton.pretrained_cfg)
     else:
-        module, source = _with_file(timm, name, Path(weights)), Path(weights).name
-    model = convert(module.to(dtype))
+        module, source = _with_file(timm, name, options.weights), options.weights.name
+    model = convert(module.to(options.dtype))
     model.card["source"] = f"timm {timm.__version__}, {source}"
     return model
 
@@ -68,14 +72,13 @@ def _with_file(timm: ModuleType, name: str, path: Path) -> nn.Module:
 # ---- from a module
 
 
-def is_timm_vit(module: nn.Module) -> bool:
-    """Whether `convert` is responsible; a model of timm's exists only where timm is imported."""
-    origins = {base.__module__.partition(".")[0] for base in type(module).__mro__}
-    return "timm" in origins and isinstance(module, vit_module().VisionTransformer)
+def converts(module: nn.Module) -> bool:
+    """Whether `convert` is responsible for a module of a class of timm's."""
+    return isinstance(module, vit_module().VisionTransformer)
 
 
 @torch.no_grad()
-def convert(module: Any) -> HookedViT:
+def convert(module: Any, processor: Any = None) -> HookedViT:
     """A `HookedViT` with a copy of the module's weights, equal to it in evaluation mode.
 
     LayerScale is folded into the output weights in float32 and better, and a gain of its own
@@ -84,6 +87,11 @@ def convert(module: Any) -> HookedViT:
     Raises:
         UnsupportedModelError: A feature that `HookedViT` lacks; the message says where.
     """
+    if processor is not None:
+        raise TypeError(
+            "`processor` must be left out for a timm model, which has a record of its own; got "
+            f"{type(processor).__name__}. Set `model.preprocessing` afterwards."
+        )
     cfg = read_config(module)
     device, dtype = _placement(module)
     with torch.device("meta"):

@@ -42,6 +42,7 @@ READOUTS: dict[str, dict[str, Any]] = {
         "attention": AttentionConfig(rotary=RotaryConfig(), z_norm=NormConfig()),
         "act_name": "silu",
         "mlp_gate": True,
+        "mlp_in_norm": NormConfig(),
         "mlp_norm": NormConfig(),
     },
     "a turn per layer and head, in halves": {
@@ -59,6 +60,9 @@ READOUTS: dict[str, dict[str, Any]] = {
     "attention pooling in front of the norm": {
         "patch_norm": NormConfig("rms"),
         "pooling": PoolingConfig("map", norm_first=False, map=MapConfig(2, 6, 10)),
+    },
+    "a norm behind attention pooling": {
+        "pooling": PoolingConfig("map", map=MapConfig(2, 6, 10, out_norm=NormConfig())),
     },
     "class token and mean side by side": {"pooling": PoolingConfig("cls_mean")},
     "causal": {"attention": AttentionConfig(causal=True), "pooling": PoolingConfig("mean")},

@@ -46,6 +46,7 @@ class Block(nn.Module):
                 config.act_name,
                 bias=config.mlp_bias,
                 gate=config.mlp_gate,
+                in_norm=config.mlp_in_norm,
                 norm=config.mlp_norm,
                 layer_scale=config.layer_scale,
                 out_norm=config.out_norm,

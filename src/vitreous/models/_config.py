@@ -104,6 +104,7 @@ class MapConfig:
         out_bias: Whether the output has one.
         k_norm: A norm of each head's keys.
         norm: The norm in front of the MLP.
+        out_norm: A norm of what is written, where there is no MLP.
     """
 
     n_heads: int
@@ -115,9 +116,16 @@ class MapConfig:
     out_bias: bool = True
     k_norm: NormConfig | None = None
     norm: NormConfig | None = None
+    out_norm: NormConfig | None = None
 
     def __post_init__(self) -> None:
         _require_kind("MapConfig.act_name", self.act_name, Activation)
+        _require(
+            self.out_norm is None or self.d_mlp is None,
+            "`MapConfig.out_norm` stands where there is no MLP",
+            f"d_mlp={self.d_mlp}",
+            "Pass one of the two",
+        )
 
 
 @dataclass(frozen=True)
@@ -185,6 +193,7 @@ class HookedViTConfig:
         attention: Attention's parts.
         mlp_bias: Whether the MLP's layers have biases.
         mlp_gate: Whether a second linear map multiplies the neurons' activations.
+        mlp_in_norm: A norm of its own of what the MLP reads, behind the block's.
         mlp_norm: A norm of what the neurons say, in front of the output weight.
         layer_scale: Whether a gain per channel follows attention and MLP (where it isn't folded).
         pooling: What is read.
@@ -215,6 +224,7 @@ class HookedViTConfig:
     attention: AttentionConfig = field(default_factory=AttentionConfig)
     mlp_bias: bool = True
     mlp_gate: bool = False
+    mlp_in_norm: NormConfig | None = None
     mlp_norm: NormConfig | None = None
     layer_scale: bool = False
     pooling: PoolingConfig = field(default_factory=PoolingConfig)
@@ -292,6 +302,7 @@ class HookedViTConfig:
             "ln_pre": NormConfig,
             "norm": NormConfig,
             "out_norm": NormConfig,
+            "mlp_in_norm": NormConfig,
             "mlp_norm": NormConfig,
             "patch_norm": NormConfig,
             "attention": AttentionConfig,
@@ -367,7 +378,7 @@ def _pair(size: tuple[int, int] | int) -> tuple[int, int]:
 
 def _part(part: Any, plain: dict[str, Any]) -> Any:
     values = dict(plain)
-    for name in ("qk_norm", "z_norm", "k_norm", "norm"):
+    for name in ("qk_norm", "z_norm", "k_norm", "norm", "out_norm"):
         if isinstance(values.get(name), dict):
             values[name] = NormConfig(**values[name])
     if isinstance(values.get("rotary"), dict):

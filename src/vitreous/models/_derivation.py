@@ -282,6 +282,9 @@ def _mlp_rule(
     activated: Rule = ([pre], mlp.activation)
     if mlp.fc_linear is not None:
         activated = ([pre, linear], mlp.gated)
+    if name.startswith(f"{prefix}in_norm."):
+        return _norm_rule(name, mlp.in_norm, read, is_stored)
+    read = read if mlp.in_norm is None else f"{prefix}in_norm.hook_normalized"
     if name.startswith(f"{prefix}norm."):
         return _norm_rule(name, mlp.norm, mid, is_stored)
     if name.startswith(f"{prefix}out_norm."):
@@ -318,6 +321,8 @@ def _local_pooling_rule(pool: MapPooling, local: str, is_stored: IsStored) -> Ru
     if pool.mlp is not None and (local.startswith("mlp.") or local == "hook_mlp_out"):
         read = "hook_attn_out" if pool.norm is None else "norm.hook_normalized"
         return _mlp_rule(pool.mlp, local, "mlp.", read, "hook_mlp_out", is_stored)
+    if local.startswith("out_norm."):
+        return _norm_rule(local, pool.out_norm, "hook_attn_out", is_stored)
     keys = "hook_k" if pool.k_norm is None else "k_norm.hook_normalized"
     rules: dict[str, Rule] = {
         "hook_q": ([_TOKENS], pool.queries),
@@ -329,6 +334,8 @@ def _local_pooling_rule(pool: MapPooling, local: str, is_stored: IsStored) -> Ru
         "hook_attn_out": (["hook_z"], pool.write),
         "hook_pooled": _sum_of("hook_attn_out", *(["hook_mlp_out"] if pool.mlp else [])),
     }
+    if pool.out_norm is not None:
+        rules["hook_pooled"] = (["out_norm.hook_normalized"], _same)
     return rules.get(local)
 
 

@@ -12,7 +12,7 @@ from vitreous.models._norms import make_norm, normalize
 
 
 class MapPooling(nn.Module):
-    """Multi-head attention pooling; `pooled == attn_out + mlp_out`.
+    """Multi-head attention pooling; `pooled == attn_out + mlp_out`, or a norm of `attn_out`.
 
     `hook_q` and `hook_z` are `[batch 1 heads d_head]`, `hook_k` and `hook_v` `[batch tokens heads
     d_head]`, `hook_attn_scores` and `hook_pattern` `[batch heads 1 tokens]`; `hook_attn_out`,
@@ -45,6 +45,7 @@ class MapPooling(nn.Module):
             self.norm = make_norm(parts.d_out, parts.norm)
             self.mlp = MLP(parts.d_out, parts.d_mlp, parts.act_name)
             self.hook_mlp_out = HookPoint()
+        self.out_norm = make_norm(parts.d_out, parts.out_norm)
         self.hook_pooled = HookPoint()
 
     def forward(
@@ -62,7 +63,7 @@ class MapPooling(nn.Module):
         pooled = self.hook_attn_out(self.write(self.hook_z(z)))
         if self.mlp is not None:
             pooled = pooled + self.hook_mlp_out(self.mlp(normalize(self.norm, pooled)))
-        return self.hook_pooled(pooled)
+        return self.hook_pooled(normalize(self.out_norm, pooled))
 
     def queries(
         self, x: Float[Tensor, "batch tokens d_model"]

@@ -28,12 +28,14 @@ class MLP(nn.Module):
         *,
         bias: bool = True,
         gate: bool = False,
+        in_norm: NormConfig | None = None,
         norm: NormConfig | None = None,
         layer_scale: bool = False,
         out_norm: NormConfig | None = None,
     ) -> None:
         super().__init__()
         self.activation = ACTIVATIONS[act_name]
+        self.in_norm = make_norm(d_model, in_norm)
         self.fc_in = nn.Linear(d_model, d_mlp, bias=bias)
         self.hook_pre = HookPoint()
         self.fc_linear = nn.Linear(d_model, d_mlp, bias=bias) if gate else None
@@ -51,6 +53,7 @@ class MLP(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch tokens d_model"]
     ) -> Float[Tensor, "batch tokens d_model"]:
+        x = normalize(self.in_norm, x)
         post = self.activation(self.hook_pre(self.fc_in(x)))
         if self.fc_linear is not None:
             post = post * self.hook_pre_linear(self.fc_linear(x))
@@ -79,19 +82,10 @@ class MLP(nn.Module):
         return written if self.gain is None else written * self.gain
 
     def output_bias(
-        self, post: Float[Tensor, "batch tokens d_mlp"]
+        self, scale: Float[Tensor, "batch tokens 1"] | None
     ) -> Float[Tensor, "*#batch d_model"]:
-        """What the MLP adds that no neuron wrote; with a norm behind the output, per token."""
-        if self.out_norm is None:
-            return self.b_out
-        return self.out_norm.divide(self.b_out, self.out_scale(post))
-
-    def out_scale(
-        self, post: Float[Tensor, "batch tokens d_mlp"]
-    ) -> Float[Tensor, "batch tokens 1"]:
-        """The denominator of the norm behind the output."""
-        assert self.out_norm is not None
-        return self.out_norm.scale(self.project_out(post))
+        """What the MLP adds that no neuron wrote; per token behind a norm, held at `scale`."""
+        return self.b_out if self.out_norm is None else self.out_norm.divide(self.b_out, scale)
 
     @property
     def W_in(self) -> Float[Tensor, "d_model d_mlp"]:

@@ -34,6 +34,11 @@ def fold_layer_norm(model: HookedViT) -> HookedViT:
             "`fold_layer_norm` needs a head to fold the final norm into; got a model that returns "
             "features. Fold nothing, or give it a head."
         )
+    if model.cfg.mlp_in_norm is not None:
+        raise ValueError(
+            "`fold_layer_norm` needs linear maps behind the norms; got a second norm in front of "
+            "the MLP. Leave the weights as they are."
+        )
     cfg = model.cfg.replace(
         norm=_plain(model.cfg.norm),
         pooling=_folded_pooling(model.cfg.pooling),

@@ -199,7 +199,12 @@ def _through_map(
 ) -> tuple[Float[Tensor, "batch tokens d_model"], Float[Tensor, " batch"]]:
     """Through a pooling by attention, its pattern and what its MLP wrote held as in the run."""
     pattern = cache._batched(cache._read_once("pooling.map.hook_pattern"))
-    constant = direction @ pool.output_bias
+    constant = direction.new_zeros(1)
+    if pool.out_norm is not None:
+        scale = cache._batched(cache._read_once("pooling.map.out_norm.hook_scale"))[:, 0]
+        constant = _bias_of(pool.out_norm, direction[:, None])
+        direction = pool.out_norm.transposed(direction, scale)
+    constant = constant + direction @ pool.output_bias
     if pool.mlp is not None:
         written = cache._batched(cache._read_once("pooling.map.hook_mlp_out"))
         constant = constant + (direction * written[:, 0]).sum(-1)

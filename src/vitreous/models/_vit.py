@@ -339,7 +339,8 @@ class HookedViT(WeightViews, HookedModule):
             return ("image", "token", "head", "d_model" if last in _PER_HEAD_WIDE else "d_head")
         if last == "hook_post_head_pre_normalize":
             return ("image", "token", "label")[:: 1 if self.cfg.pooling.kind == "none" else 2]
-        return ("image", "token", "neuron" if ".mlp." in name else "d_model")
+        of_neurons = ".mlp." in name and "_norm." not in name
+        return ("image", "token", "neuron" if of_neurons else "d_model")
 
     def select_positions(self, positions: Any, n_tokens: int) -> list[int]:
         if n_tokens != self.layout.n_tokens and n_tokens != 1:

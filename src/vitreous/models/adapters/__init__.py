@@ -20,10 +20,21 @@ from vitreous.models.adapters._options import LoadOptions
 __all__ = ["CONVERTERS", "LOADERS", "LoadOptions", "converter", "loader"]
 
 # The prefix of a name, and the adapter that loads it.
-LOADERS: dict[str, str] = {"timm": "_timm"}
+LOADERS: dict[str, str] = {
+    "timm": "_timm",
+    "open_clip": "_open_clip",
+    "torchvision": "_torchvision",
+    "prisma": "_prisma",
+    "hf": "_transformers",
+}
 
 # The package of a module's class or of a base of it, and the adapter that may convert it.
-CONVERTERS: dict[str, str] = {"timm": "_timm"}
+CONVERTERS: dict[str, str] = {
+    "timm": "_timm",
+    "open_clip": "_open_clip",
+    "torchvision": "_torchvision",
+    "transformers": "_transformers",
+}
 
 
 def loader(prefix: str) -> ModuleType:

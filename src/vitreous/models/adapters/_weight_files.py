@@ -23,8 +23,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         WeightsError: The file is missing, damaged or of another kind, or it would run code.
     """
     if path.suffix == ".safetensors" or not path.is_file():
-        return read_tensors(path)
-    tensors = _state_dict(_unpickled(path), path)
+        tensors = read_tensors(path)
+    else:
+        tensors = _state_dict(_unpickled(path), path)
     if all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
     return tensors

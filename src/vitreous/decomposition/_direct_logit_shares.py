@@ -9,7 +9,13 @@ import xarray
 from jaxtyping import Float
 from torch import Tensor
 
-from vitreous.models import HookedViT, Target, ViTActivationCache, as_numbers
+from vitreous.models import (
+    HookedViT,
+    StreamRows,
+    Target,
+    ViTActivationCache,
+    as_numbers,
+)
 
 By = Literal["layer", "head"]
 
@@ -68,7 +74,7 @@ def direct_logit_shares(
         if cache is None:
             cache = model.run_with_cache(images)[1]
         if by == "head":
-            cache.require_unedited("hook_attn_out")
+            StreamRows(cache, "readout").require_heads()
         components = list(_components(model, target, by, cache))
         value = target(cache["hook_post_head_pre_normalize"])
     return _labeled(components, value, target, by)
@@ -125,8 +131,8 @@ def _components(
             yield _Component(f"L{layer}{kind[0].upper()}", kind[:-4], int(layer), -1, share)
         else:
             yield from _heads(model, int(layer), cache, weights)
-            attn, z = model.blocks[int(layer)].attn, _read_z(int(layer), cache)
-            bias = bias + (weights * attn.output_bias(z)).sum((1, 2))
+            added = StreamRows(cache, "readout").attention_bias(int(layer))
+            bias = bias + (weights * added).sum((1, 2))
     yield _Component("bias", "bias", -1, -1, bias)
 
 
@@ -137,23 +143,14 @@ def _heads(
     weights: Float[Tensor, "batch positions d_model"],
 ) -> Iterator[_Component]:
     """At the tokens that are read; from `hook_result` where a hook replaced that."""
-    read = cache.layout.select("readout")
-    if f"blocks.{layer}.attn.hook_result" in cache.edited:
-        shares = (cache["result", layer][:, read] * weights[:, :, None]).sum((1, 3))
+    attn, parts = model.blocks[layer].attn, StreamRows(cache, "readout")
+    is_edited = f"blocks.{layer}.attn.hook_result" in cache.edited
+    if is_edited or attn.norms_of_output:
+        shares = (parts.head_results(layer) * weights[:, :, None]).sum((1, 3))
     else:
-        attn, z = model.blocks[layer].attn, _read_z(layer, cache)
-        if attn.z_norm is None and attn.out_norm is None:
-            shares = head_shares(z, attn.W_O, weights)
-        else:
-            shares = (attn.results(z) * weights[:, :, None]).sum((1, 3))
+        shares = head_shares(parts.head_inputs(layer), attn.W_O, weights)
     for head, share in enumerate(shares.T):
         yield _Component(f"L{layer}H{head}", "head", layer, head, share)
-
-
-def _read_z(
-    layer: int, cache: ViTActivationCache
-) -> Float[Tensor, "batch positions heads d_head"]:
-    return cache["z", layer][:, cache.layout.select("readout")]
 
 
 def _labeled(

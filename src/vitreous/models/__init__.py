@@ -26,6 +26,7 @@ from vitreous.models._processing import (
     fold_value_biases,
 )
 from vitreous.models._results import as_numbers, label_names
+from vitreous.models._rows import StreamRows
 from vitreous.models._saving import weight_hash
 from vitreous.models._target import Readout, Target
 from vitreous.models._vit import HookedViT
@@ -47,6 +48,7 @@ __all__ = [
     "PositionConfig",
     "Readout",
     "RotaryConfig",
+    "StreamRows",
     "Target",
     "TokenLayout",
     "ViTActivationCache",

@@ -46,10 +46,10 @@ class Attention(nn.Module):
         self.hook_attn_scores, self.hook_pattern = HookPoint(), HookPoint()
         self.hook_z = HookPoint()
         self.z_norm = make_norm(width, parts.z_norm)
-        self.hook_result = HookPoint(on_demand=True)
         self.out = nn.Linear(width, config.d_model, bias=parts.out_bias)
         self.gain = nn.Parameter(torch.ones(config.d_model)) if config.layer_scale else None
         self.out_norm = make_norm(config.d_model, config.out_norm)
+        self.hook_result = HookPoint(on_demand=True)
 
     @property
     def rotary(self) -> Rotary | None:
@@ -85,15 +85,7 @@ class Attention(nn.Module):
         else:
             z = self.fused(q, k, v)
         z = self.hook_z(z)
-        if not self.hook_result.watched:
-            return self.write(z)
-        results = self.results(z)
-        changed = self.hook_result(results)
-        if self.z_norm is None and self.out_norm is None:
-            return self.sum_results(changed, z)
-        # The norms see what the heads wrote; what a hook changed is added behind them.
-        written = self.write(z)
-        return written if changed is results else written + (changed - results).sum(2)
+        return self.write_by_heads(z) if self.hook_result.watched else self.write(z)
 
     def project(self, x: Float[Tensor, "batch tokens d_model"]) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, as views of one product."""
@@ -171,44 +163,33 @@ class Attention(nn.Module):
         )
         return z.transpose(1, 2)
 
-    def results(
-        self, z: Float[Tensor, "batch tokens heads d_head"]
-    ) -> Float[Tensor, "batch tokens heads d_model"]:
-        """What each head writes; their sum and `output_bias` are what attention adds."""
-        weight = self.W_O
-        if self.z_norm is not None:
-            rows = weight.flatten(0, 1)
-            rows = rows if self.z_norm.w is None else rows * self.z_norm.w[:, None]
-            rows = self.z_norm.centered(rows.T).T  # taking the mean off z, seen from the output
-            weight = rows.unflatten(0, weight.shape[:2])
-        results = torch.einsum("bthd,hdm->bthm", z, weight)
-        if self.z_norm is not None:
-            results = results / self.z_norm.scale(z.flatten(2))[:, :, None]
-        if self.out_norm is not None:
-            results = self.out_norm.linear(results, self._out_scale(z)[:, :, None])
-        return results
-
-    def output_bias(
-        self, z: Float[Tensor, "batch tokens heads d_head"]
-    ) -> Float[Tensor, "*#batch d_model"]:
-        """What attention adds that no head wrote; with a norm behind the output, per token."""
-        bias = self.b_O
-        if self.z_norm is not None and self.z_norm.b is not None:
-            bias = bias + self.z_norm.b @ self.W_O.flatten(0, 1)
-        return bias if self.out_norm is None else self.out_norm.divide(bias, self._out_scale(z))
-
-    def sum_results(
-        self,
-        results: Float[Tensor, "batch tokens heads d_model"],
-        z: Float[Tensor, "batch tokens heads d_head"],
-    ) -> Float[Tensor, "batch tokens d_model"]:
-        return results.sum(2) + self.output_bias(z)
-
     def write(
         self, z: Float[Tensor, "batch tokens heads d_head"]
     ) -> Float[Tensor, "batch tokens d_model"]:
         """What attention adds to the stream, in one product."""
         return normalize(self.out_norm, self.project_out(normalize(self.z_norm, z.flatten(2))))
+
+    def write_by_heads(
+        self, z: Float[Tensor, "batch tokens heads d_head"]
+    ) -> Float[Tensor, "batch tokens d_model"]:
+        """The same, with what each head writes on show."""
+        written, scales = z.flatten(2), {}
+        if self.z_norm is not None:
+            written, scales["z_norm"] = self.z_norm.with_scale(written)
+        written = self.project_out(written)
+        if self.out_norm is not None:
+            written, scales["out_norm"] = self.out_norm.with_scale(written)
+        results = self.results(z, scales)
+        return self.with_changed_results(written, results, self.hook_result(results))
+
+    def with_changed_results(
+        self,
+        written: Float[Tensor, "batch tokens d_model"],
+        results: Float[Tensor, "batch tokens heads d_model"],
+        changed: Float[Tensor, "batch tokens heads d_model"],
+    ) -> Float[Tensor, "batch tokens d_model"]:
+        """What is added where a hook changed results: the norms keep what the heads had written."""
+        return written if changed is results else written + (changed - results).sum(2)
 
     def project_out(
         self, z: Float[Tensor, "batch tokens width"]
@@ -217,11 +198,44 @@ class Attention(nn.Module):
         written = self.out(z)
         return written if self.gain is None else written * self.gain
 
-    def _out_scale(self, z: Tensor) -> Float[Tensor, "batch tokens 1"]:
-        assert self.out_norm is not None
-        flat = z.flatten(2)
-        flat = flat if self.z_norm is None else self.z_norm.fused(flat)
-        return self.out_norm.scale(self.project_out(flat))
+    @property
+    def norms_of_output(self) -> list[str]:
+        """Those of `z_norm` and `out_norm` that there are; results depend on their scales."""
+        norms = {"z_norm": self.z_norm, "out_norm": self.out_norm}
+        return [name for name, norm in norms.items() if norm is not None]
+
+    def results(
+        self,
+        z: Float[Tensor, "batch tokens heads d_head"],
+        scales: dict[str, Float[Tensor, "batch tokens 1"]],
+    ) -> Float[Tensor, "batch tokens heads d_model"]:
+        """What each head writes; their sum and `output_bias` are what attention adds.
+
+        Args:
+            z: What each head has read.
+            scales: The denominators of `norms_of_output`, which are held.
+        """
+        weight = self.W_O
+        if self.z_norm is not None:
+            rows = weight.flatten(0, 1)
+            rows = rows if self.z_norm.w is None else rows * self.z_norm.w[:, None]
+            rows = self.z_norm.centered(rows.T).T  # taking the mean off z, seen from the output
+            weight = rows.unflatten(0, weight.shape[:2])
+        results = torch.einsum("bthd,hdm->bthm", z, weight)
+        if self.z_norm is not None:
+            results = results / scales["z_norm"][:, :, None]
+        if self.out_norm is not None:
+            results = self.out_norm.linear(results, scales["out_norm"][:, :, None])
+        return results
+
+    def output_bias(
+        self, scales: dict[str, Float[Tensor, "batch tokens 1"]]
+    ) -> Float[Tensor, "*#batch d_model"]:
+        """What attention adds that no head wrote; with a norm behind the output, per token."""
+        bias = self.b_O
+        if self.z_norm is not None and self.z_norm.b is not None:
+            bias = bias + self.z_norm.b @ self.W_O.flatten(0, 1)
+        return bias if self.out_norm is None else self.out_norm.divide(bias, scales["out_norm"])
 
     # ---- weights, per head
 

@@ -96,9 +96,9 @@ def _rows(
 
 
 def gap(a: Tensor, b: Tensor) -> float:
-    """max|a - b| / max|b|; 0 for two zeros."""
-    scale = b.abs().max().item()
-    return (a - b).abs().max().item() / (scale or 1.0)
+    """max|a - b| / max|b|; 0 for two zeros, and where both are the same infinity."""
+    scale = b[b.isfinite()].abs().max().item() if b.isfinite().any() else 1.0
+    return torch.where(a == b, 0.0, a - b).abs().max().item() / (scale or 1.0)
 
 
 def _block_error(model: "HookedViT", cache: "ViTActivationCache") -> float:

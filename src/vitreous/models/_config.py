@@ -126,6 +126,12 @@ class MapConfig:
             f"d_mlp={self.d_mlp}",
             "Pass one of the two",
         )
+        _require(
+            self.norm is None or self.d_mlp is not None,
+            "`MapConfig.norm` stands in front of an MLP",
+            "d_mlp=None",
+            "Pass `d_mlp`, or `out_norm`",
+        )
 
 
 @dataclass(frozen=True)
@@ -323,10 +329,10 @@ class HookedViTConfig:
     def _check(self) -> None:
         (rows, columns), (height, width) = self.image_shape, self.patch_shape
         _require(
-            rows % height == 0 and columns % width == 0,
-            "`image_size` must be a multiple of `patch_size`",
+            rows >= height > 0 and columns >= width > 0,
+            "`image_size` must have room for a patch of `patch_size`",
             (self.image_size, self.patch_size),
-            "Crop or pad the images",
+            "Pass larger images or smaller patches",
         )
         _require_kind("act_name", self.act_name, Activation)
         _require(
@@ -352,16 +358,22 @@ class HookedViTConfig:
             "Pass 0 for none",
         )
         _require(
-            self.cls_token or not self.attention.relative_bias,
-            "`attention.relative_bias` needs a class token",
-            "cls_token=False",
-            "Pass `cls_token=True`",
+            (self.cls_token and self.n_prefix == 1) or not self.attention.relative_bias,
+            "`attention.relative_bias` needs a class token alone in front of the patches",
+            f"cls_token={self.cls_token} and {self.n_prefix} tokens there",
+            "Pass `cls_token=True`, without distillation and register tokens",
         )
         _require(
             not self.parallel or not self.attn_only,
             "A parallel block needs an MLP",
             "d_mlp=None",
             "Pass `d_mlp`",
+        )
+        _require(
+            self.attention.rotary is None or self.head_width % 2 == 0,
+            "`attention.rotary` needs an even `d_head`",
+            self.head_width,
+            "Pass another `d_head`",
         )
         waves = self.position is not None and self.position.kind == "sincos"
         _require(

@@ -20,13 +20,11 @@ class Embedding(nn.Module):
         super().__init__()
         self.config = config
         d_model, kernel = config.d_model, config.patch_shape
-        self.patch = stem or nn.Conv2d(
-            config.n_channels,
-            d_model,
-            kernel,
-            stride=kernel,
-            bias=config.patch_bias,
-        )
+        if stem is None:
+            stem = nn.Conv2d(
+                config.n_channels, d_model, kernel, stride=kernel, bias=config.patch_bias
+            )
+        self.patch = stem
         if config.patch_norm is not None:
             self.hook_patches = HookPoint()
         self.patch_norm = make_norm(d_model, config.patch_norm)
@@ -58,7 +56,14 @@ class Embedding(nn.Module):
     ) -> Float[Tensor, "batch patches d_model"]:
         """Embedded patches, in reading order."""
         embedded = self.patch(images)
-        return embedded if embedded.ndim == 3 else embedded.flatten(2).transpose(1, 2)
+        embedded = embedded if embedded.ndim == 3 else embedded.flatten(2).transpose(1, 2)
+        n_patches = self.config.grid[0] * self.config.grid[1]
+        if self.config.stem and embedded.shape[1] != n_patches:
+            raise ValueError(
+                f"A stem must give {n_patches} patches at the configured image size; got "
+                f"{embedded.shape[1]}. Set `image_size` and `patch_size` to its own."
+            )
+        return embedded
 
     def positions(self, grid: tuple[int, int]) -> Float[Tensor, "tokens d_model"] | None:
         """What is added to each token: zero where it has no position, None where none has."""

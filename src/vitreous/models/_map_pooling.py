@@ -40,22 +40,21 @@ class MapPooling(nn.Module):
         self.hook_z = HookPoint()
         self.out = nn.Linear(width, parts.d_out, bias=parts.out_bias)
         self.hook_attn_out = HookPoint()
+        self.norm = make_norm(parts.d_out, parts.norm)
         self.mlp: MLP | None = None
         if parts.d_mlp is not None:
-            self.norm = make_norm(parts.d_out, parts.norm)
             self.mlp = MLP(parts.d_out, parts.d_mlp, parts.act_name)
             self.hook_mlp_out = HookPoint()
         self.out_norm = make_norm(parts.d_out, parts.out_norm)
         self.hook_pooled = HookPoint()
 
-    def forward(
-        self, x: Float[Tensor, "batch tokens d_model"]
-    ) -> Float[Tensor, "batch 1 d_out"]:
-        q, k, v = self.hook_q(self.queries(x)), self.hook_k(self.keys(x)), self.hook_v(self.values(x))
+    def forward(self, x: Float[Tensor, "batch tokens d_model"]) -> Float[Tensor, "batch 1 d_out"]:
+        q, k = self.hook_q(self.queries(x)), self.hook_k(self.keys(x))
+        v = self.hook_v(self.values(x))
         k = normalize(self.k_norm, k)
         if self.hook_attn_scores.watched or self.hook_pattern.watched:
             scores = self.hook_attn_scores(self.scores(q, k))
-            z = self.mix(self.hook_pattern(scores.softmax(-1)), v)
+            z = self.mix(self.hook_pattern(self.softmax(scores)), v)
         else:
             q, k, v = (each.transpose(1, 2) for each in (q, k, v))
             z = functional.scaled_dot_product_attention(q, k, v, scale=self.attn_scale)
@@ -88,6 +87,11 @@ class MapPooling(nn.Module):
     ) -> Float[Tensor, "batch heads queries keys"]:
         """Exactly what the softmax sees."""
         return (q.transpose(1, 2) * self.attn_scale) @ k.permute(0, 2, 3, 1)
+
+    def softmax(
+        self, scores: Float[Tensor, "batch heads 1 keys"]
+    ) -> Float[Tensor, "batch heads 1 keys"]:
+        return scores.softmax(-1)
 
     def mix(
         self,

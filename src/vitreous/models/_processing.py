@@ -80,6 +80,11 @@ def center_writing_weights(model: HookedViT) -> HookedViT:
             "`center_writing_weights` needs linear maps that write to the stream; got a norm or a "
             "stem behind the weights. Leave the weights as they are."
         )
+    if model.cfg.pooling.kind in ("map", "cls_mean") and not model.cfg.pooling.normalizes_tokens:
+        raise ValueError(
+            "`center_writing_weights` needs a LayerNorm in front of every reader; got pooling "
+            f"{model.cfg.pooling.kind!r} in front of the last norm. Leave the weights as they are."
+        )
     for norm, where in ((model.cfg.norm, "the blocks"), (model.cfg.pooling.norm, "the readout")):
         if norm is None or norm.kind != "layer":
             raise ValueError(

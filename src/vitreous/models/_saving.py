@@ -30,6 +30,11 @@ def save_pretrained(
         folder: Made where it doesn't exist.
         dtype: What floating-point weights are stored as; None keeps theirs.
     """
+    if model.cfg.stem:
+        raise ValueError(
+            "`save_pretrained` needs a model that its configuration describes; got one with a stem "
+            "of another library. Save the model that it was converted from."
+        )
     folder = Path(folder)
     about = _description(model)
     try:

@@ -1,6 +1,4 @@
-"""What is added to attention scores whatever the picture: learned offsets, and the future hidden."""
-
-from functools import lru_cache
+"""What is added to attention scores whatever the picture."""
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -19,17 +17,15 @@ class RelativeBias(nn.Module):
 
     def __init__(self, grid: tuple[int, int], n_heads: int) -> None:
         super().__init__()
-        self.grid = grid
         rows, columns = grid
         self.table = nn.Parameter(torch.zeros((2 * rows - 1) * (2 * columns - 1) + 3, n_heads))
+        self.register_buffer("index", offset_index(grid), persistent=False)
 
     def forward(self) -> Float[Tensor, "heads queries keys"]:
         """The bias of every pair of tokens."""
-        index = offset_index(self.grid).to(self.table.device)
-        return self.table[index].permute(2, 0, 1)
+        return self.table[self.index].permute(2, 0, 1)
 
 
-@lru_cache(maxsize=32)
 def offset_index(grid: tuple[int, int]) -> Int[Tensor, "tokens tokens"]:
     """The row of the table for each pair (query, key), the class token first."""
     rows, columns = grid

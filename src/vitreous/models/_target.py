@@ -107,11 +107,11 @@ class Target:
     def _linear_reading(self, cache: "ViTActivationCache") -> Readout:
         model = self.model
         coefficients = self._coefficients().to(model.placement)
-        n_images = len(cache._batched(cache._read_once(cache._stream_into(model.cfg.n_layers)[1])))
+        n_images = cache.n_images
         self._require_rows(n_images)
         directions, constant = self._behind_norm(coefficients, cache)
         norm, first = model.ln_final, model.cfg.pooling.normalizes_tokens
-        scale = None if norm is None else cache._batched(cache._read_once("ln_final.hook_scale"))
+        scale = None if norm is None else cache.at("ln_final.hook_scale")
         if norm is not None and not first:
             constant = constant + _bias_of(norm, directions)
             directions = norm.transposed(directions, scale)
@@ -143,7 +143,7 @@ class Target:
         if pooling.kind == "cls_mean":
             directions = directions.unflatten(-1, (2, -1)).squeeze(1)
         rows = torch.stack(pooling.token_weights(cache.layout, directions))
-        return torch.einsum("bpm,pt->btm", directions, rows), directions.new_zeros(1)
+        return torch.einsum("bpm,pt->btm", directions, rows), directions.new_zeros(len(directions))
 
     def _coefficients(self) -> Tensor:
         if self.coefficients is None:
@@ -198,18 +198,18 @@ def _through_map(
     pool: MapPooling, direction: Float[Tensor, "batch d_pooled"], cache: "ViTActivationCache"
 ) -> tuple[Float[Tensor, "batch tokens d_model"], Float[Tensor, " batch"]]:
     """Through a pooling by attention, its pattern and what its MLP wrote held as in the run."""
-    pattern = cache._batched(cache._read_once("pooling.map.hook_pattern"))
+    pattern = cache.at("pooling.map.hook_pattern")
     constant = direction.new_zeros(1)
     if pool.out_norm is not None:
-        scale = cache._batched(cache._read_once("pooling.map.out_norm.hook_scale"))[:, 0]
+        scale = cache.at("pooling.map.out_norm.hook_scale")[:, 0]
         constant = _bias_of(pool.out_norm, direction[:, None])
         direction = pool.out_norm.transposed(direction, scale)
     constant = constant + direction @ pool.output_bias
     if pool.mlp is not None:
-        written = cache._batched(cache._read_once("pooling.map.hook_mlp_out"))
+        written = cache.at("pooling.map.hook_mlp_out")
         constant = constant + (direction * written[:, 0]).sum(-1)
     weights = pool.token_directions(direction.expand(len(pattern), -1), pattern)
-    return weights, constant
+    return weights, constant.expand(len(pattern))
 
 
 def make_target(model: "HookedViT", what: Any, minus: Any, name: str | None) -> Target:

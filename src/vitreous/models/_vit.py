@@ -18,9 +18,11 @@ from vitreous.models._check import CheckReport, check
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._derivation import ViTDerivation
 from vitreous.models._embedding import Embedding
+from vitreous.models._grid import grid_for, has_fixed_tokens, layout_of
 from vitreous.models._layout import TokenLayout
 from vitreous.models._names import canonical_name, component_site
 from vitreous.models._norms import make_norm, normalize
+from vitreous.models._points import axes_of
 from vitreous.models._pooling import Head, Pooling
 from vitreous.models._rotary import Rotary
 from vitreous.models._saving import save_pretrained, weight_hash
@@ -66,7 +68,7 @@ class HookedViT(WeightViews, HookedModule):
         self.labels, self.preprocessing = labels, preprocessing
         self.card: dict[str, Any] = {}
         self.means: Means | None = None
-        self.layout = self._layout(cfg.grid)
+        self.layout = layout_of(cfg, cfg.grid)
         self.embedding = Embedding(cfg, stem)
         self.hook_embed = HookPoint()
         if cfg.position is not None:
@@ -88,15 +90,9 @@ class HookedViT(WeightViews, HookedModule):
             self.hook_ln_final = HookPoint()
         self.head = Head(cfg)
         self.hook_post_head_pre_normalize = HookPoint()
-        readout = (self.ln_final, self.hook_ln_final, self.pooling, self.hook_post_head_pre_normalize)
-        self._readout_points = [
-            point
-            for part in readout
-            if part is not None
-            for point in part.modules()
-            if isinstance(point, HookPoint)
-        ]
         self.setup_hooks(canonical_name(cfg.n_layers), component_site(cfg.n_layers))
+        behind = reached(self.hook_names(), cfg.n_layers, start_at_layer=cfg.n_layers)
+        self._readout_points = [self.hook_dict[name] for name in behind]
 
     @classmethod
     def from_pretrained(cls, name: Any, **how: Any) -> "HookedViT":
@@ -202,55 +198,24 @@ class HookedViT(WeightViews, HookedModule):
 
     def layout_for(self, images: Float[Tensor, "..."]) -> TokenLayout:
         """Where tokens are in a pass on these images."""
-        cfg = self.cfg
-        rows, columns = cfg.image_shape
-        shape = list(images.shape) if isinstance(images, Tensor) else None
-        if shape is None or len(shape) != 4 or shape[1] != cfg.n_channels:
-            raise ValueError(
-                f"`images` must be [images, {cfg.n_channels} channels, rows, columns]; got "
-                f"{type(images).__name__ if shape is None else f'shape {shape}'}. "
-                "Use `model.preprocess(image)`."
-            )
-        if not images.is_floating_point():
-            raise ValueError(
-                f"`images` must be floating-point; got {str(images.dtype).removeprefix('torch.')}. "
-                "Use `model.preprocess(image)`."
-            )
-        if tuple(images.shape[2:]) == cfg.image_shape:
-            return self.layout
-        height, width = cfg.patch_shape
-        fits = images.shape[2] % height == 0 and images.shape[3] % width == 0
-        if self._has_fixed_grid() or not fits or 0 in images.shape[2:]:
-            raise ValueError(
-                f"Images must be {rows} x {columns} pixels for this model; got "
-                f"{images.shape[2]} x {images.shape[3]}. Use `model.preprocess(image)`."
-            )
-        return self._layout((images.shape[2] // height, images.shape[3] // width))
-
-    def _has_fixed_grid(self) -> bool:
-        attention = self.cfg.attention
-        turned = attention.rotary is not None or attention.relative_bias
-        return self.embedding.pos is not None or turned or self.cfg.stem
-
-    def _layout(self, grid: tuple[int, int]) -> TokenLayout:
-        cfg = self.cfg
-        whole = cfg.pooling.counts_prefix
-        readout = {"cls": "cls", "mean": "all" if whole else "patches"}.get(cfg.pooling.kind, "all")
-        return TokenLayout(
-            int(cfg.cls_token), int(cfg.distillation_token), cfg.n_registers,
-            (1, *grid), cfg.patch_shape, readout,
-        )  # fmt: skip
+        grid = grid_for(self.cfg, images)
+        return self.layout if grid == self.cfg.grid else layout_of(self.cfg, grid)
 
     def _layout_of_tokens(self, n_tokens: int) -> TokenLayout:
         """The layout at another size: a strip, for those who need nothing but the counts."""
         same = n_tokens == self.layout.n_tokens
-        return self.layout if same else self._layout((1, n_tokens - self.layout.n_prefix))
+        return self.layout if same else layout_of(self.cfg, (1, n_tokens - self.layout.n_prefix))
 
     def _resid(self, x: Tensor) -> Tensor:
         if x.ndim != 3 or x.shape[-1] != self.cfg.d_model:
             raise ValueError(
                 f"With `start_at_layer`, the input must be a residual stream [images, tokens, "
                 f"{self.cfg.d_model}]; got shape {list(x.shape)}. Drop `start_at_layer` for images."
+            )
+        if has_fixed_tokens(self.cfg) and x.shape[1] != self.layout.n_tokens:
+            raise ValueError(
+                f"The stream must have {self.layout.n_tokens} tokens, since attention of this "
+                f"model depends on their places; got {x.shape[1]}. Keep all tokens."
             )
         return x
 
@@ -315,7 +280,7 @@ class HookedViT(WeightViews, HookedModule):
                 f"{weight_hash(self)}; it says {weights}. Load the model that was run, or use "
                 "`ActivationCache.load` for the stored values alone."
             )
-        layout, edited = self._layout(tuple(saved.about["grid"])), saved.about["edited"]
+        layout, edited = layout_of(self.cfg, tuple(saved.about["grid"])), saved.about["edited"]
         return ViTActivationCache(
             dict(saved.items()),
             list(saved),
@@ -328,19 +293,7 @@ class HookedViT(WeightViews, HookedModule):
 
     def axes(self, name: str) -> tuple[str, ...]:
         """What the dimensions of the tensor at a hook point count."""
-        last = name.rsplit(".", 1)[-1]
-        if name.startswith("pooling.map."):
-            return _map_axes(name, last)
-        if last in ("hook_attn_scores", "hook_pattern"):
-            return ("image", "head", "query", "key")
-        if ".z_norm." in name:
-            return ("image", "token", "width")
-        if last in _PER_HEAD or ".q_norm." in name or ".k_norm." in name:
-            return ("image", "token", "head", "d_model" if last in _PER_HEAD_WIDE else "d_head")
-        if last == "hook_post_head_pre_normalize":
-            return ("image", "token", "label")[:: 1 if self.cfg.pooling.kind == "none" else 2]
-        of_neurons = ".mlp." in name and "_norm." not in name
-        return ("image", "token", "neuron" if of_neurons else "d_model")
+        return axes_of(name, self.cfg.pooling)
 
     def select_positions(self, positions: Any, n_tokens: int) -> list[int]:
         if n_tokens != self.layout.n_tokens and n_tokens != 1:
@@ -374,17 +327,3 @@ class HookedViT(WeightViews, HookedModule):
     def save_pretrained(self, folder: Any, dtype: torch.dtype | None = None) -> None:
         """Writes `config.json`, `model.safetensors` and, with means, `means.safetensors`."""
         save_pretrained(self, folder, dtype)
-
-
-_PER_HEAD_WIDE = ("hook_result", "hook_attn_in", "hook_q_input", "hook_k_input", "hook_v_input")
-_PER_HEAD = (
-    "hook_q", "hook_k", "hook_v", "hook_z", "hook_rot_q", "hook_rot_k", *_PER_HEAD_WIDE
-)  # fmt: skip
-
-
-def _map_axes(name: str, last: str) -> tuple[str, ...]:
-    if last in ("hook_attn_scores", "hook_pattern"):
-        return ("image", "head", "query", "key")
-    if last in _PER_HEAD or ".k_norm." in name:
-        return ("image", "token", "head", "d_head")
-    return ("image", "token", "neuron" if ".mlp." in name else "d_pooled")

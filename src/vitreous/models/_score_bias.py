@@ -1,5 +1,7 @@
 """What is added to attention scores whatever the picture."""
 
+from typing import Any, Self
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -17,9 +19,16 @@ class RelativeBias(nn.Module):
 
     def __init__(self, grid: tuple[int, int], n_heads: int) -> None:
         super().__init__()
+        self.grid = grid
         rows, columns = grid
         self.table = nn.Parameter(torch.zeros((2 * rows - 1) * (2 * columns - 1) + 3, n_heads))
         self.register_buffer("index", offset_index(grid), persistent=False)
+
+    def _apply(self, *args: Any, **keywords: Any) -> Self:
+        """Moves the module; the index is made anew, since `to_empty` doesn't move but forget."""
+        super()._apply(*args, **keywords)
+        self.index = offset_index(self.grid).to(self.table.device)
+        return self
 
     def forward(self) -> Float[Tensor, "heads queries keys"]:
         """The bias of every pair of tokens."""

@@ -195,7 +195,7 @@ def _bias_of(norm: Norm, directions: Float[Tensor, "batch heads d_pooled"]) -> T
 
 
 def _through_map(
-    pool: MapPooling, direction: Float[Tensor, "batch d_pooled"], cache: "ViTActivationCache"
+    pool: MapPooling, direction: Float[Tensor, "#batch d_pooled"], cache: "ViTActivationCache"
 ) -> tuple[Float[Tensor, "batch tokens d_model"], Float[Tensor, " batch"]]:
     """Through a pooling by attention, its pattern and what its MLP wrote held as in the run."""
     pattern = cache.at("pooling.map.hook_pattern")

@@ -186,7 +186,7 @@ class Preprocessing:
 
     def _scale_by_torch(
         self, pixels: Shaped[Tensor, "channels rows columns"]
-    ) -> Shaped[Tensor, "channels rows columns"]:
+    ) -> Shaped[Tensor, "channels _ _"]:
         size = self._scaled_size(*pixels.shape[1:])
         if tuple(pixels.shape[1:]) == size:
             return pixels

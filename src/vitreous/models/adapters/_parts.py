@@ -73,12 +73,10 @@ def patch_fields(conv: Any, where: str, image_size: tuple[int, int]) -> dict[str
     """The fields of a convolution that cuts an image into patches."""
     exactly(conv, where, nn.Conv2d)
     patch = tuple(conv.kernel_size)
-    plain = (conv.stride, conv.padding, conv.dilation, conv.groups)
-    tiles = all(side % size == 0 for side, size in zip(image_size, patch, strict=True))
-    if plain != (patch, (0, 0), (1, 1), 1) or not tiles:
+    if (conv.stride, conv.padding, conv.dilation, conv.groups) != (patch, (0, 0), (1, 1), 1):
         raise unsupported(
             f"Patches must tile the image; got patches of {patch[0]} x {patch[1]} at a stride of "
-            f"{conv.stride} in an image of {image_size[0]} x {image_size[1]}"
+            f"{conv.stride}"
         )
     return {
         "image_size": image_size,

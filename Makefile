@@ -11,13 +11,13 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench proofs constraints clean
+.PHONY: help demo test lint format docs bench grades proofs constraints clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
-demo: $(VENV)/core.stamp  ## look inside a trained model at a handwritten digit: writes report.html
-	$(BIN)/vitreous explain --model digits --out report.html
+demo: $(VENV)/core.stamp  ## ask a trained model why it sees a cat and not a dog: writes report.html
+	$(BIN)/vitreous explain --out report.html
 
 # Bad input, torch.compile and the command line run without the shape checker, or its messages
 # and wrappers would stand before ours: a pytest run of their own.
@@ -40,8 +40,12 @@ docs: $(VENV)/docs.stamp  ## build the documentation, running its tutorials: doc
 	$(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: $(VENV)/test.stamp  ## time against timm: ratios, and benchmarks/results/speed.json
+bench: $(VENV)/test.stamp  ## time against timm, and how fast pictures are drawn: benchmarks/results
+	$(BIN)/python -m benchmarks.reader
 	$(BIN)/python -m benchmarks.speed
+
+grades: $(VENV)/test.stamp  ## how good the terrarium's models are: benchmarks/results/terrarium.json
+	$(BIN)/python -m benchmarks.terrarium
 
 proofs: $(VENV)/test.stamp  ## the proofs too long for `make test`: benchmarks/results/proofs.json
 	$(BIN)/python -m benchmarks.proofs
@@ -58,7 +62,7 @@ constraints: | $(BIN)/python  ## resolve what `make` installs anew, within the b
 	mv constraints.txt.new constraints.txt
 
 clean:  ## remove all that `make` made
-	rm -rf $(VENV) docs/_build report.html
+	rm -rf $(VENV) docs/_build docs/models report.html
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,4 +1,4 @@
-"""Results as dated JSON and as a table."""
+"""Results as dated JSON and as tables."""
 
 import datetime
 import importlib.metadata
@@ -12,9 +12,11 @@ import torch
 
 FOLDER = Path(__file__).parent / "results"
 
+Rows = list[dict[str, Any]]
 
-def write(name: str, rows: list[dict[str, Any]]) -> None:
-    """Writes `benchmarks/results/NAME.json` and prints its rows."""
+
+def write(name: str, tables: dict[str, Rows]) -> None:
+    """Writes `benchmarks/results/NAME.json`, with the rows of each table by its title."""
     versions = {each: importlib.metadata.version(each) for each in ("torch", "timm", "vitreous")}
     about = {
         "date": datetime.date.today().isoformat(),
@@ -24,11 +26,17 @@ def write(name: str, rows: list[dict[str, Any]]) -> None:
     }
     path = FOLDER / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(about | {"rows": rows}, indent=2, ensure_ascii=False) + "\n")
-    print(table(rows))
+    text = json.dumps(about | {"tables": tables}, indent=2, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+    show(tables)
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def show(tables: dict[str, Rows]) -> None:
+    """Prints tables below their titles."""
+    print("\n\n".join(f"{title}\n{table(rows)}" for title, rows in tables.items()))
+
+
+def table(rows: Rows) -> str:
     """Rows as aligned text."""
     columns = list(rows[0])
     cells = [columns, *([str(row[column]) for column in columns] for row in rows)]

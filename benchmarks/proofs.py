@@ -26,7 +26,7 @@ PARITY = 1e-10
 
 
 def main() -> None:
-    write("proofs", [*parity_rows(), *training_rows()])
+    write("proofs", {"Proofs": [*parity_rows(), *training_rows()]})
 
 
 def parity_rows() -> Iterator[dict[str, Any]]:

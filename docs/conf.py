@@ -1,5 +1,6 @@
 """How the documentation is built; `make docs` runs it."""
 
+import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
 
@@ -11,13 +12,15 @@ author = "the Vitreous developers"
 copyright = "2026, the Vitreous developers"
 release = version_of("vitreous")
 
+sys.path.insert(0, str(Path(__file__).parent))
 extensions = [
+    "model_cards",
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
 ]
-exclude_patterns = ["_build", "conf.py", "terrarium_pictures.py"]
+exclude_patterns = ["_build", "*.py"]
 
 html_theme = "furo"
 html_title = "Vitreous"

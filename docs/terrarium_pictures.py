@@ -7,6 +7,7 @@ from PIL import Image
 
 from vitreous.terrarium import (
     KINDS,
+    SAMPLE_SCENES,
     TASKS,
     WORLD_KINDS,
     Background,
@@ -18,6 +19,7 @@ from vitreous.terrarium import (
     counterfactual,
     render,
     sample,
+    sample_scene,
 )
 from vitreous.terrarium._sheet import tiled
 
@@ -79,11 +81,17 @@ def pairs() -> Image.Image:
     return tiled([render(s, 160).image for s in others.values()], tuple(others), 6)
 
 
+def samples() -> Image.Image:
+    pictures = [render(sample_scene(name), 192).image for name in SAMPLE_SCENES]
+    return tiled(pictures, [name.replace("-", " ") for name in SAMPLE_SCENES], 3)
+
+
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     save(all_kinds(), "all")
     save(truth(), "truth")
     save(pairs(), "pairs")
+    save(samples(), "samples")
     for name in TASKS:
         task = Task(name, "all" if name == "sprites" else "test")
         step = len(task) // 16 + 1 if name == "sprites" else 1

@@ -1,5 +1,6 @@
 """A configuration that can be, and what follows from it."""
 
+import copy
 import dataclasses
 import json
 
@@ -34,6 +35,22 @@ def test_the_width_of_a_head_follows_from_the_others_unless_it_is_given():
     narrow = CFG.replace(d_head=3)
     assert narrow.head_width == 3
     assert HookedViT(narrow).W_Q.shape == (2, 2, 8, 3)
+
+
+def test_a_width_of_heads_that_was_not_given_follows_and_one_that_was_stays():
+    assert CFG.replace(d_model=16).d_head == 8
+    assert CFG.replace(n_heads=4).d_head == 2
+    assert CFG.replace(d_head=3).replace(d_model=16).d_head == 3
+    assert HookedViTConfig(2, 8, 2, d_head=4).replace(d_model=16).d_head == 4
+    assert CFG.replace(d_head=3).replace(d_head=None).replace(d_model=16).d_head == 8
+
+
+def test_a_width_of_heads_follows_in_what_was_saved_and_copied_too():
+    saved = HookedViTConfig.from_dict(json.loads(json.dumps(CFG.to_dict())))
+    for cfg in (saved, copy.deepcopy(CFG), CFG.replace(n_layers=1)):
+        assert cfg.replace(d_model=16).d_head == 8
+    given = HookedViTConfig.from_dict(CFG.replace(d_head=3).to_dict())
+    assert given.replace(d_model=16).d_head == 3
 
 
 def test_heads_of_a_width_of_their_own_need_not_divide_the_stream():

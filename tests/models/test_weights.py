@@ -1,6 +1,7 @@
 """Weights by their names: a block's are the model's own, the model's are copies for reading."""
 
 import copy
+import re
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch import nn
 from tests.laws._models import assert_equal, build, configs, images_for, law, random_like
 from tests.laws.test_spans import THREE
 from vitreous._errors import HookError
-from vitreous.models import NormConfig
+from vitreous.models import FactoredMatrix, NormConfig, PositionConfig
 from vitreous.models._config import AttentionConfig
 
 STACKS = ["W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V", "b_O", "W_in", "W_out", "b_in", "b_out"]
@@ -18,12 +19,20 @@ ATTENTION = [name for name in STACKS if not name.endswith(("in", "out"))]
 
 @law(configs())
 def test_values_are_what_the_weights_make_of_their_inputs(cfg):
-    model, images = build(cfg), images_for(cfg)
+    assert_weights_are_those_of_a_run(build(cfg))
+
+
+def assert_weights_are_those_of_a_run(model):
+    """Every weight that has a name, held against what a forward pass makes of its inputs."""
+    cfg = model.cfg
+    images = images_for(cfg)
     _, cache = model.run_with_cache(images)
     patches = torch.nn.functional.unfold(images, cfg.patch_size, stride=cfg.patch_size).mT
     embedded = cache["hook_embed"][:, model.layout.n_prefix :]
     assert_equal(embedded, patches @ model.W_E + model.b_E)
-    for i in range(cfg.n_layers):
+    if cfg.position is not None:
+        assert torch.equal(model.W_pos, cache["hook_pos_embed"][0])
+    for i, block in enumerate(model.blocks):
         x = cache["resid_pre", i] if cfg.norm is None else cache["normalized", i, "ln1"]
         for letter in "QKV":
             projected = torch.einsum("btm,hmd->bthd", x, getattr(model, f"W_{letter}")[i])
@@ -31,10 +40,14 @@ def test_values_are_what_the_weights_make_of_their_inputs(cfg):
             assert_equal(cache[letter.lower(), i], expected)
         written = torch.einsum("bthd,hdm->btm", cache["z", i], model.W_O[i]) + model.b_O[i]
         assert_equal(cache["attn_out", i], written)
+        assert_equal(block.attn.OV.AB, model.W_V[i] @ model.W_O[i])
         if not cfg.attn_only:
             mid = cache["resid_mid", i] if cfg.norm is None else cache["normalized", i, "ln2"]
             assert_equal(cache["pre", i], mid @ model.W_in[i] + model.b_in[i])
             assert_equal(cache["mlp_out", i], cache["post", i] @ model.W_out[i] + model.b_out[i])
+    if cfg.n_classes is not None and not model.pooling.reads_distillation:
+        features = model(images, return_type="pre_logits")
+        assert_equal(features @ model.W_U + model.b_U, model(images))
 
 
 @law(configs())
@@ -82,28 +95,63 @@ def test_qk_and_ov_are_what_heads_compute(cfg):
         assert_equal(cache["attn_scores", 0], scores)
 
 
-@pytest.mark.parametrize("name", [n for n in STACKS if n not in ("W_in", "W_out", "b_in", "b_out")])
-def test_writing_to_a_blocks_view_changes_the_model(name):
-    model, images = build(THREE), images_for(THREE)
-    before = model(images)
-    stack = getattr(model, name)
-    with torch.no_grad():
-        getattr(model.blocks[1].attn, name).mul_(1.5)
-    changed = getattr(model, name)
-    assert_equal(changed[1], stack[1] * 1.5)
-    assert torch.equal(changed[0], stack[0])
-    # A bias of all keys alike moves every score of a query alike, which the softmax can't tell.
-    assert name == "b_K" or not torch.allclose(model(images), before)
+def weights_of(owner):
+    """Everything with the name of a weight or bias, and the factors of QK and OV."""
+    names = {n for kind in type(owner).__mro__ for n, v in vars(kind).items() if is_property(v)}
+    for name in sorted(names):
+        try:
+            value = getattr(owner, name) if re.fullmatch("[Wb]_.*|QK|OV", name) else None
+        except ValueError:  # a weight that this model doesn't have
+            continue
+        if isinstance(value, FactoredMatrix):
+            yield from ((f"{name}.{factor}", getattr(value, factor)) for factor in "AB")
+        elif value is not None:
+            yield name, value
 
 
-@pytest.mark.parametrize("name", ["W_in", "W_out", "b_in", "b_out"])
-def test_writing_to_an_mlps_view_changes_the_model(name):
-    model, images = build(THREE), images_for(THREE)
-    before, stack = model(images), getattr(model, name)
-    with torch.no_grad():
-        getattr(model.blocks[2].mlp, name).mul_(1.5)
-    assert_equal(getattr(model, name)[2], stack[2] * 1.5)
-    assert not torch.allclose(model(images), before)
+def is_property(value) -> bool:
+    return isinstance(value, property)
+
+
+def read(owner, name):
+    for part in name.split("."):
+        owner = getattr(owner, part)
+    return owner
+
+
+def test_the_weights_with_a_name_are_found():
+    model = build(THREE)
+    found = {name for name, _ in weights_of(model)}
+    assert found == {*STACKS, "W_E", "b_E", "W_pos", "W_U", "b_U", "QK.A", "QK.B", "OV.A", "OV.B"}
+    assert {name for name, _ in weights_of(model.blocks[0].attn)} == {
+        *ATTENTION, "QK.A", "QK.B", "OV.A", "OV.B"
+    }  # fmt: skip
+    assert {name for name, _ in weights_of(model.blocks[0].mlp)} == {*STACKS} - {*ATTENTION}
+
+
+@law(configs())
+def test_what_is_written_to_a_weight_changes_what_is_computed_or_raises(cfg):
+    model = build(cfg)
+    parts = [part for block in model.blocks for part in (block.attn, block.mlp) if part]
+    for owner in (model, *parts):
+        for name, value in weights_of(owner):
+            before = [parameter.clone() for parameter in model.parameters()]
+            news = 1 - 2 * value  # another number everywhere but at 1/3
+            refused = refusal_to_write(value, news)
+            after = list(model.parameters())
+            changed = [not torch.equal(a, b) for a, b in zip(before, after, strict=True)]
+            assert sum(changed) == (refused is None), (name, refused)
+            assert refused or torch.equal(read(owner, name), news), name
+    assert_weights_are_those_of_a_run(model)
+
+
+def refusal_to_write(value, news) -> str | None:
+    try:
+        with torch.no_grad():
+            value[...] = news
+    except HookError as error:
+        return str(error)
+    return None
 
 
 @pytest.mark.parametrize("name", STACKS)
@@ -112,12 +160,43 @@ def test_stacks_are_cached_without_gradient_and_refuse_to_be_written_to(name):
     stack = getattr(model, name)
     assert getattr(model, name) is stack and not stack.requires_grad
     assert len(stack) == 3
-    stack.mul_(2)
-    with pytest.raises(
-        HookError, match=rf"`model\.{name}` is a copy for reading; it was written to"
-    ):
-        getattr(model, name)
-    assert_equal(getattr(model, name), stack / 2)
+    before = stack.clone()
+    part = "mlp" if name.endswith(("in", "out")) else "attn"
+    with pytest.raises(HookError) as error:
+        stack[0] = 1
+    assert str(error.value) == (
+        f"`model.{name}` is a copy for reading; got a write, which would change nothing in the "
+        f"model. Write to the block's own, `model.blocks[layer].{part}.{name}`."
+    )
+    assert torch.equal(getattr(model, name), before)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "why"),
+    [
+        ({"patch_bias": False}, "b_E", "this model has no such bias. Build one with `patch_bias=T"),
+        ({"head_bias": False}, "b_U", "this model has no such bias. Build one with `head_bias=Tr"),
+        ({"mlp_bias": False}, "blocks.0.mlp.b_in", "Build one with `mlp_bias=True` in its conf"),
+        ({"mlp_bias": False}, "blocks.0.mlp.b_out", "Build one with `mlp_bias=True` in its conf"),
+        ({"layer_scale": True}, "blocks.0.mlp.W_out", "here it is one times a LayerScale gain. Wr"),
+        ({"layer_scale": True}, "blocks.0.mlp.b_out", "Write to `fc_out.bias` or `gain`, or take"),
+        ({"layer_scale": True}, "blocks.0.attn.W_O", "Write to `out.weight` or `gain`, or take `f"),
+        ({"layer_scale": True}, "blocks.0.attn.b_O", "Write to `out.bias` or `gain`, or take `fol"),
+        ({"position": PositionConfig("sincos")}, "W_pos", "they are computed here. Use `PositionC"),
+        ({"position": PositionConfig(prefix=False)}, "W_pos", "Write to `model.embedding.pos`."),
+    ],
+)
+def test_a_weight_that_is_no_parameter_says_where_to_write(changes, name, why):
+    value = build(THREE.replace(**changes)).get_submodule(name.rpartition(".")[0])
+    with pytest.raises(HookError, match=re.escape(why)):
+        getattr(value, name.rpartition(".")[2]).zero_()
+
+
+def test_an_embedding_in_another_order_of_memory_refuses_too():
+    model = build(THREE).to(memory_format=torch.channels_last)
+    assert_weights_are_those_of_a_run(model)
+    with pytest.raises(HookError, match="must lie in memory by channel, row, column to be written"):
+        model.W_E[0] = 1
 
 
 def test_stacks_follow_an_optimizer():
@@ -235,7 +314,7 @@ def test_biases_that_are_not_there_are_zero_and_can_not_be_written_to():
     for name in STACKS:
         if name.startswith("b_"):
             assert not getattr(model, name).any()
-    with pytest.raises(RuntimeError, match="more than one element"):
+    with pytest.raises(HookError, match="this model has no such bias"):
         model.blocks[0].attn.b_Q.add_(1)
 
 

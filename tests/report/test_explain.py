@@ -9,9 +9,11 @@ from PIL import Image
 
 from tests.view.reading import UNREADY, number, open_page
 from vitreous._errors import HookError
-from vitreous.data import ClassNames, Preprocessing, sample
+from vitreous.data import ClassNames, Preprocessing
+from vitreous.data import sample as picture_file
 from vitreous.models import HookedViT, HookedViTConfig, PoolingConfig, load
 from vitreous.report import explain
+from vitreous.terrarium import render_image, sample, sample_scene
 
 CONFIG = HookedViTConfig(
     n_layers=2, d_model=16, n_heads=2, d_mlp=32, image_size=(24, 32), patch_size=8, n_classes=5
@@ -167,6 +169,25 @@ def test_a_prepared_tensor_is_taken_as_it_is(model):
     assert explain(model, x).value == explain(model, picture()).value
 
 
+def test_a_scene_is_rendered_at_the_model_s_own_size(model):
+    scene = sample_scene("cat")
+    at_size = explain(model, render_image(scene, 32))
+    assert explain(model, scene).value == at_size.value != explain(model, render_image(scene)).value
+
+
+def test_a_scene_is_called_by_what_it_shows(model, browser_page, tmp_path):
+    explanation = explain(model, sample_scene("cat-and-dog"))
+    assert explanation.provenance.image == "an orange cat left of a dog on grass"
+    open_page(browser_page, explanation.page, tmp_path)
+    shown = browser_page.locator(".subtitle").inner_text()
+    assert shown.endswith(" looks at an orange cat left of a dog on grass")
+
+
+def test_a_clip_is_refused(model):
+    with pytest.raises(ValueError, match="takes one image; got a clip of 8"):
+        explain(model, sample("motion", "test", 0))
+
+
 def test_the_picture_shown_is_cut_to_its_patches():
     model = random_model(replace(CONFIG, n_classes=3))
     assert explain(model, picture()).evidence.pixels.shape == (24, 32, 3)
@@ -202,20 +223,28 @@ def test_a_model_that_does_not_classify_is_refused(config, lack):
         explain(HookedViT(config), torch.zeros(1, 3, 24, 32))
 
 
-def test_the_report_of_the_shipped_model_is_small_and_right(browser_page, tmp_path):
-    explanation = explain(load("digits"), sample("digit"))
+SHIPPED = {
+    "terrarium-4l": (sample_scene("cat-and-dog"), "🐱 cat", "Why “🐱 cat” and not “🐶 dog”?"),
+    "digits": (picture_file("digit"), "7️⃣ seven", "Why “7️⃣ seven” and not “9️⃣ nine”?"),
+}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_report_of_a_shipped_model_is_small_and_right(name, browser_page, tmp_path):
+    image, answer, question = SHIPPED[name]
+    explanation = explain(load(name), image)
     path = explanation.save(tmp_path / "report.html")
-    assert path.stat().st_size < 5e6
-    assert explanation.prediction.startswith("7️⃣ seven (")
+    assert path.stat().st_size < 1e6
+    assert explanation.prediction.startswith(f"{answer} (")
     browser_page.goto(path.as_uri())
     browser_page.wait_for_selector(UNREADY, state="detached")
-    assert "seven" in browser_page.locator("h1").inner_text()
+    assert browser_page.locator("h1").inner_text() == question
     note = browser_page.locator("section").last.locator(".note").inner_text()
-    assert "training images" in note
+    assert f"training images of {name}" in note
 
 
 def test_a_pattern_that_a_hook_replaced_is_no_softmax_and_gets_no_report():
     model = load("digits")
     model.add_hook(("pattern", 1), lambda pattern, hook: pattern.flip(-1))
     with pytest.raises(HookError, match=r"softmax of their scores; a hook replaced `blocks\.1\."):
-        explain(model, sample("digit"))
+        explain(model, picture_file("digit"))

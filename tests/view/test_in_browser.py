@@ -6,7 +6,16 @@ from scipy.special import softmax
 
 from tests.view import synthetic
 from tests.view.reading import next_frame, number, open_page, pixels, point_at
-from vitreous.view import AttentionGallery, Bars, HeatMap, ImageGrid, Page, PatchLens, Section
+from vitreous.view import (
+    AttentionGallery,
+    Bars,
+    HeatMap,
+    ImageGrid,
+    Page,
+    PatchLens,
+    Picture,
+    Section,
+)
 
 GRID = (8, 8)
 NAMES = [f"label {i}" for i in range(10)]
@@ -294,6 +303,49 @@ def test_diverging_colors_are_as_light_on_either_side(browser_page, tmp_path, sc
         }"""
     )
     assert np.abs(np.array(lightness) - lightness[::-1]).max() < 0.06
+
+
+def test_a_cat_is_drawn_like_any_other_emoji(browser_page, tmp_path):
+    """Some text fonts have a cat, in black and white; a variation selector asks for the color."""
+    show(browser_page, Bars(["a"], np.ones(1, np.float32)), tmp_path)
+    plain, selected = browser_page.evaluate(
+        """async () => {
+          const family = getComputedStyle(document.body).fontFamily;
+          await document.fonts.load(`40px ${family}`, "🐱");
+          return ["🐱", "🐱\\ufe0f"].map((text) => {
+            const context = document.createElement("canvas").getContext("2d");
+            context.font = `40px ${family}`;
+            context.fillText(text, 0, 50);
+            return context.canvas.toDataURL();
+          });
+        }"""
+    )
+    assert plain == selected
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(8, 8), (4, 12), (100, 3)])
+def test_the_pixels_of_a_small_picture_stay_sharp_and_of_one_size(
+    browser_page, tmp_path, rows, columns
+):
+    shades = np.random.default_rng(0).integers(0, 256, (rows, columns, 3), dtype=np.uint8)
+    tokens = synthetic.token_map(rows, columns)
+    viewer = show(browser_page, ImageGrid(Picture.of(shades), tokens), tmp_path)
+    browser_page.wait_for_selector(".patch-picture img[src^='data:image/png']")
+    width, data = viewer.locator(".patch-picture img").evaluate(
+        """async (image) => {
+          await image.decode();
+          const canvas = document.createElement("canvas");
+          canvas.width = image.naturalWidth;
+          canvas.height = image.naturalHeight;
+          canvas.getContext("2d").drawImage(image, 0, 0);
+          const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+          return [canvas.width, Array.from(data)];
+        }"""
+    )
+    times = width // columns
+    assert max(rows, columns) * times >= 960
+    seen = np.array(data, np.uint8).reshape(rows, times, columns, times, 4)[..., :3]
+    assert (seen == shades[:, None, :, None]).all()
 
 
 @pytest.mark.parametrize("width", [390, 1280])

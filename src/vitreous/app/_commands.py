@@ -37,9 +37,16 @@ def vitreous(
 @app.command()
 def explain(
     image: Annotated[
-        Path | None, typer.Argument(help="Image file; without one, a handwritten digit.")
+        Path | None,
+        typer.Argument(help="Image file; without one, a sample of what it was trained on."),
     ] = None,
-    model: Annotated[str, typer.Option(help="A shipped name, timm:NAME, or a folder.")] = "digits",
+    sample: Annotated[
+        str | None,
+        typer.Option(help="A picture that comes with Vitreous; an unknown name lists them all."),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="A shipped name, timm:NAME, or a folder.")
+    ] = "terrarium-4l",
     target: Annotated[
         str | None, typer.Option(help="Class to explain, name or index; the top one by default.")
     ] = None,
@@ -59,7 +66,8 @@ def explain(
     file = writable_file(out)
     from vitreous.app._explain import write_report
 
-    print("Prediction:", write_report(image, model, target, minus, weights, reference, file))
+    for line in write_report(image, sample, model, target, minus, weights, reference, file):
+        print(line)
     print("Report:", out)
     if open:
         typer.launch(file.as_uri())

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from vitreous._errors import UnsupportedModelError
-from vitreous.data import Images, sample
+from vitreous.app._samples import find_sample, sample_for
+from vitreous.data import Images
 from vitreous.hooks import Means
 from vitreous.models import HookedViT, load
 from vitreous.report import explain
@@ -12,24 +13,31 @@ from vitreous.training import means
 
 def write_report(
     image: Path | None,
+    sample_name: str | None,
     model_name: str,
     target: str | None,
     minus: str,
     weights: Path | None,
     reference: Path | None,
     file: Path,
-) -> str:
-    """Explains a prediction in a report and returns the prediction as a line of text."""
+) -> list[str]:
+    """Explains a prediction in a report, and returns what to say of it."""
+    if image is not None and sample_name is not None:
+        raise ValueError(
+            f"IMAGE or `--sample` must be given, not both; got `{image}` and {sample_name!r}. "
+            "Leave one of them out."
+        )
+    named = None if sample_name is None else find_sample(sample_name)
     model = load(model_name, weights=weights) if weights else load(model_name)
     page = explain(
         model,
-        image or sample("digit"),
+        image or sample_for(model, named, model_name).picture,
         target=None if target is None else _class(model, target),
         minus=minus if minus in ("none", "runner-up") else _class(model, minus),
         reference=None if reference is None else _means_over(model, reference),
     )
     page.save(file)
-    return page.prediction
+    return [f"Image: {page.provenance.image}", f"Prediction: {page.prediction}"]
 
 
 def _class(model: HookedViT, text: str) -> str | int:

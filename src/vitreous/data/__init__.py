@@ -6,13 +6,14 @@ from vitreous.data._files import open_image
 from vitreous.data._imagenet import IMAGENET, IMAGENET_SIZES, imagenet_names, recognized_names
 from vitreous.data._images import Batch, Images, Sample
 from vitreous.data._preprocessing import Picture, Preprocessing
-from vitreous.data._samples import sample
+from vitreous.data._samples import SAMPLES, sample
 
 __all__ = [
     "DIGIT_NAMES",
     "DIGIT_PREPROCESSING",
     "IMAGENET",
     "IMAGENET_SIZES",
+    "SAMPLES",
     "Batch",
     "ClassNames",
     "Images",

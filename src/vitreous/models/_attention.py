@@ -10,6 +10,7 @@ from vitreous.hooks import HookPoint
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._factored_matrix import FactoredMatrix
 from vitreous.models._norms import make_norm, normalize
+from vitreous.models._read_only import no_bias, scaled
 from vitreous.models._rotary import Rotary
 from vitreous.models._score_bias import RelativeBias, is_future
 
@@ -105,7 +106,8 @@ class Attention(nn.Module):
         self, letter: str, x: Float[Tensor, "batch tokens heads d_model"]
     ) -> Float[Tensor, "batch tokens heads d_head"]:
         """Queries, keys or values where every head reads an input of its own."""
-        return torch.einsum("bthm,hmd->bthd", x, self.weight(letter)) + self.bias(letter)
+        projected = torch.einsum("bthm,hmd->bthd", x, self.weight(letter))
+        return projected if self.qkv.bias is None else projected + self.bias(letter)
 
     def scores(
         self,
@@ -195,8 +197,7 @@ class Attention(nn.Module):
         self, z: Float[Tensor, "batch tokens width"]
     ) -> Float[Tensor, "batch tokens d_model"]:
         """The output weight, behind the norm of `z` and in front of that of the output."""
-        written = self.out(z)
-        return written if self.gain is None else written * self.gain
+        return self._gained(self.out(z))
 
     @property
     def norms_of_output(self) -> list[str]:
@@ -215,7 +216,7 @@ class Attention(nn.Module):
             z: What each head has read.
             scales: The denominators of `norms_of_output`, which are held.
         """
-        weight = self.W_O
+        weight = self._gained(self._output_weight())
         if self.z_norm is not None:
             rows = weight.flatten(0, 1)
             rows = rows if self.z_norm.w is None else rows * self.z_norm.w[:, None]
@@ -232,9 +233,10 @@ class Attention(nn.Module):
         self, scales: dict[str, Float[Tensor, "batch tokens 1"]]
     ) -> Float[Tensor, "*#batch d_model"]:
         """What attention adds that no head wrote; with a norm behind the output, per token."""
-        bias = self.b_O
+        weight, bias = self.out.weight, self.out.bias
+        bias = weight.new_zeros(len(weight)) if bias is None else self._gained(bias)
         if self.z_norm is not None and self.z_norm.b is not None:
-            bias = bias + self.z_norm.b @ self.W_O.flatten(0, 1)
+            bias = bias + self._gained(weight @ self.z_norm.b)
         return bias if self.out_norm is None else self.out_norm.divide(bias, scales["out_norm"])
 
     # ---- weights, per head
@@ -245,9 +247,10 @@ class Attention(nn.Module):
         return rows.view(self.n_heads, self.d_head, -1).transpose(1, 2)
 
     def bias(self, letter: str) -> Float[Tensor, "heads d_head"]:
-        """A live view of the fused bias; zeros where the model has none."""
+        """A live view of the fused bias; zeros, not to be written to, where the model has none."""
         if self.qkv.bias is None:
-            return self.qkv.weight.new_zeros(()).expand(self.n_heads, self.d_head)
+            name, shape = f"attn.b_{letter.upper()}", (self.n_heads, self.d_head)
+            return no_bias(name, self.qkv.weight, shape, "attention.qkv_bias=True")
         return self.qkv.bias[self._rows(letter)].view(self.n_heads, -1)
 
     @property
@@ -278,17 +281,20 @@ class Attention(nn.Module):
     def W_O(self) -> Float[Tensor, "heads d_head d_model"]:
         """What turns a head's `z` into what it writes.
 
-        A live view of the weight; with a separate LayerScale gain, the product with it.
+        A live view of the weight; with a separate LayerScale gain, the product with it, for
+        reading.
         """
-        view = einops.rearrange(self.out.weight, "m (h d) -> h d m", h=self.n_heads)
-        return view if self.gain is None else view * self.gain
+        view = self._output_weight()
+        return view if self.gain is None else scaled("attn.W_O", self._gained(view), "out.weight")
 
     @property
     def b_O(self) -> Float[Tensor, " d_model"]:
-        """The output bias (times the LayerScale gain); zeros where the model has none."""
-        if self.out.bias is None:
-            return self.out.weight.new_zeros(()).expand(self.out.out_features)
-        return self.out.bias if self.gain is None else self.out.bias * self.gain
+        """The output bias; times a LayerScale gain, or zeros where there is none, for reading."""
+        bias = self.out.bias
+        if bias is None:
+            shape = (self.out.out_features,)
+            return no_bias("attn.b_O", self.out.weight, shape, "attention.out_bias=True")
+        return bias if self.gain is None else scaled("attn.b_O", self._gained(bias), "out.bias")
 
     @property
     def OV(self) -> FactoredMatrix:
@@ -318,6 +324,12 @@ class Attention(nn.Module):
                 f"{does} queries and keys. Read `hook_attn_scores` of a run."
             )
         return FactoredMatrix(self.W_Q, self.W_K.transpose(-1, -2))
+
+    def _output_weight(self) -> Float[Tensor, "heads d_head d_model"]:
+        return einops.rearrange(self.out.weight, "m (h d) -> h d m", h=self.n_heads)
+
+    def _gained(self, written: Tensor) -> Tensor:
+        return written if self.gain is None else written * self.gain
 
     def _rows(self, letter: str) -> slice:
         width = self.out.in_features

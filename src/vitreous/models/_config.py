@@ -1,9 +1,19 @@
 """What a glass ViT is made of. A component is chosen here, never by a model's name."""
 
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal, Self, get_args
+import math
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, Self, cast
 
-from vitreous._errors import unknown
+from vitreous.models._config_fields import (
+    pair,
+    read_fields,
+    require,
+    require_kind,
+    require_known,
+    require_part,
+    require_truths,
+    whole,
+)
 
 NormKind = Literal["layer", "rms"]
 Activation = Literal["gelu", "gelu_tanh", "quick_gelu", "relu", "silu", "solu"]
@@ -27,7 +37,14 @@ class NormConfig:
     affine: bool = True
 
     def __post_init__(self) -> None:
-        _require_kind("NormConfig.kind", self.kind, NormKind)
+        require_kind("NormConfig.kind", self.kind, NormKind)
+        require_truths(self, "affine")
+        require(
+            isinstance(self.eps, float | int) and math.isfinite(self.eps) and self.eps >= 0,
+            "`NormConfig.eps` must be a number from 0 on",
+            repr(self.eps),
+            "1e-6 is usual",
+        )
 
 
 @dataclass(frozen=True)
@@ -43,7 +60,8 @@ class PositionConfig:
     prefix: bool = True
 
     def __post_init__(self) -> None:
-        _require_kind("PositionConfig.kind", self.kind, PositionKind)
+        require_kind("PositionConfig.kind", self.kind, PositionKind)
+        require_truths(self, "prefix")
 
 
 @dataclass(frozen=True)
@@ -64,6 +82,9 @@ class RotaryConfig:
     interleaved: bool = True
     per_layer: bool = False
     per_head: bool = False
+
+    def __post_init__(self) -> None:
+        require_truths(self, "interleaved", "per_layer", "per_head")
 
 
 @dataclass(frozen=True)
@@ -88,6 +109,12 @@ class AttentionConfig:
     relative_bias: bool = False
     causal: bool = False
     z_norm: NormConfig | None = None
+
+    def __post_init__(self) -> None:
+        require_truths(self, "qkv_bias", "out_bias", "relative_bias", "causal")
+        require_part("AttentionConfig.qk_norm", self.qk_norm, NormConfig)
+        require_part("AttentionConfig.rotary", self.rotary, RotaryConfig)
+        require_part("AttentionConfig.z_norm", self.z_norm, NormConfig)
 
 
 @dataclass(frozen=True)
@@ -119,14 +146,22 @@ class MapConfig:
     out_norm: NormConfig | None = None
 
     def __post_init__(self) -> None:
-        _require_kind("MapConfig.act_name", self.act_name, Activation)
-        _require(
+        for name in ("n_heads", "d_head", "d_out", "d_mlp"):
+            size = whole(f"MapConfig.{name}", getattr(self, name), may_be_none=name == "d_mlp")
+            require(
+                size is None or size > 0, f"`MapConfig.{name}` must be positive", size, "Pass 1"
+            )
+        require_kind("MapConfig.act_name", self.act_name, Activation)
+        require_truths(self, "kv_bias", "out_bias")
+        for name in ("k_norm", "norm", "out_norm"):
+            require_part(f"MapConfig.{name}", getattr(self, name), NormConfig)
+        require(
             self.out_norm is None or self.d_mlp is None,
             "`MapConfig.out_norm` stands where there is no MLP",
             f"d_mlp={self.d_mlp}",
             "Pass one of the two",
         )
-        _require(
+        require(
             self.norm is None or self.d_mlp is not None,
             "`MapConfig.norm` stands in front of an MLP",
             "d_mlp=None",
@@ -155,8 +190,11 @@ class PoolingConfig:
     map: MapConfig | None = None
 
     def __post_init__(self) -> None:
-        _require_kind("PoolingConfig.kind", self.kind, PoolingKind)
-        _require(
+        require_kind("PoolingConfig.kind", self.kind, PoolingKind)
+        require_truths(self, "norm_first", "counts_prefix")
+        require_part("PoolingConfig.norm", self.norm, NormConfig)
+        require_part("PoolingConfig.map", self.map, MapConfig)
+        require(
             (self.map is not None) == (self.kind == "map"),
             "`PoolingConfig.map` must be given for the kind 'map', and only there",
             (self.kind, self.map),
@@ -177,7 +215,7 @@ class HookedViTConfig:
         n_layers: Blocks.
         d_model: Width of the residual stream.
         n_heads: Heads per block.
-        d_head: Width of a head; None means `d_model / n_heads`.
+        d_head: Width of a head; None means `d_model / n_heads`, which it follows in `replace`.
         d_mlp: Neurons per MLP; None means attention-only.
         act_name: The neurons' nonlinearity.
         image_size: Pixel rows and columns; an int means a square.
@@ -236,10 +274,15 @@ class HookedViTConfig:
     pooling: PoolingConfig = field(default_factory=PoolingConfig)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "image_size", _pair(self.image_size))
-        object.__setattr__(self, "patch_size", _pair(self.patch_size))
+        self._check_parts()
+        for name in ("image_size", "patch_size"):
+            object.__setattr__(self, name, pair(name, getattr(self, name)))
+        for name in _SIZES:
+            size = whole(name, getattr(self, name), may_be_none=name in _MAY_BE_NONE)
+            object.__setattr__(self, name, size)
+        object.__setattr__(self, "_d_head_is_given", self.d_head is not None)
         if self.d_head is None:
-            _require(
+            require(
                 self.n_heads > 0 and self.d_model % self.n_heads == 0,
                 "`d_model` must divide by `n_heads`",
                 (self.d_model, self.n_heads),
@@ -273,12 +316,12 @@ class HookedViTConfig:
     @property
     def image_shape(self) -> tuple[int, int]:
         """`image_size`, always as pixel rows and columns."""
-        return _pair(self.image_size)
+        return cast(tuple[int, int], self.image_size)
 
     @property
     def patch_shape(self) -> tuple[int, int]:
         """`patch_size`, always as pixel rows and columns."""
-        return _pair(self.patch_size)
+        return cast(tuple[int, int], self.patch_size)
 
     @property
     def head_width(self) -> int:
@@ -292,8 +335,17 @@ class HookedViTConfig:
         return rows // height, columns // width
 
     def replace(self, **changes: Any) -> Self:
-        """The same configuration with some fields changed."""
-        return replace(self, **changes)
+        """The same configuration with some fields changed.
+
+        A `d_head` that wasn't given follows `d_model` and `n_heads`.
+
+        Raises:
+            UnknownNameError: A field that there isn't; it gives the nearest names.
+            ValueError: A value that can't be, or fields that don't fit together.
+        """
+        require_known("`HookedViTConfig`", changes, type(self))
+        anew = {} if vars(self)["_d_head_is_given"] else {"d_head": None}
+        return replace(self, **anew | changes)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -301,82 +353,81 @@ class HookedViTConfig:
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Self:
-        """Reads what `to_dict` gave; an unknown field raises with the nearest names."""
-        values = dict(plain)
-        parts: dict[str, Any] = {
-            "position": PositionConfig,
-            "ln_pre": NormConfig,
-            "norm": NormConfig,
-            "out_norm": NormConfig,
-            "mlp_in_norm": NormConfig,
-            "mlp_norm": NormConfig,
-            "patch_norm": NormConfig,
-            "attention": AttentionConfig,
-            "pooling": PoolingConfig,
-        }
-        known = {f.name for f in fields(cls)}
-        for name in values:
-            if name not in known:
-                raise unknown("field of `HookedViTConfig`", name, known)
-        for name, part in parts.items():
+        """Reads what `to_dict` gave.
+
+        It doesn't say whether `d_head` was given: one of `d_model / n_heads` counts as not.
+
+        Raises:
+            UnknownNameError: A field, of the configuration or of a part, that there isn't; it
+                gives the nearest names.
+            ValueError: A field is missing, or has a value that can't be.
+        """
+        values = read_fields("`HookedViTConfig`", cls, plain)
+        for name, part in _PARTS.items():
             if isinstance(values.get(name), dict):
-                values[name] = _part(part, values[name])
-        for name in ("image_size", "patch_size"):
-            if isinstance(values.get(name), list):  # JSON has no tuples
-                values[name] = tuple(values[name])
-        return cls(**values)
+                values[name] = _read_part(name, part, values[name])
+        for name in {"image_size", "patch_size"} & set(values):
+            values[name] = pair(name, values[name])  # JSON has no tuples
+        cfg = cls(**values)
+        follows = cfg.head_width * cfg.n_heads == cfg.d_model
+        return cfg.replace(d_head=None) if follows else cfg
+
+    def _check_parts(self) -> None:
+        for name, part in _PARTS.items():
+            may_be_none = name not in ("attention", "pooling")
+            require_part(name, getattr(self, name), part, may_be_none=may_be_none)
+        require_truths(self, *_TRUTHS)
+        require_kind("act_name", self.act_name, Activation)
 
     def _check(self) -> None:
         (rows, columns), (height, width) = self.image_shape, self.patch_shape
-        _require(
+        require(
             rows >= height > 0 and columns >= width > 0,
             "`image_size` must have room for a patch of `patch_size`",
             (self.image_size, self.patch_size),
             "Pass larger images or smaller patches",
         )
-        _require_kind("act_name", self.act_name, Activation)
-        _require(
+        require(
             self.pooling.kind not in ("cls", "cls_mean") or self.cls_token,
             f"`pooling.kind='{self.pooling.kind}'` needs a class token",
             "cls_token=False",
             "Pass `cls_token=True`, or pool by 'mean'",
         )
-        _require(
+        require(
             not self.distillation_token or self.cls_token,
             "A distillation token needs a class token",
             "cls_token=False",
             "Pass `cls_token=True`",
         )
-        sizes = ("n_layers", "d_model", "n_heads", "d_head", "d_mlp", "n_channels", "n_classes")
-        for name in sizes:
+        for name in _SIZES[:-1]:
             size = getattr(self, name)
-            _require(size is None or size > 0, f"`{name}` must be positive", size, "Pass 1 or more")
-        _require(
+            require(size is None or size > 0, f"`{name}` must be positive", size, "Pass 1 or more")
+        require(
             self.n_registers >= 0,
             "`n_registers` must not be negative",
             self.n_registers,
             "Pass 0 for none",
         )
-        _require(
+        require(
             (self.cls_token and self.n_prefix == 1) or not self.attention.relative_bias,
             "`attention.relative_bias` needs a class token alone in front of the patches",
             f"cls_token={self.cls_token} and {self.n_prefix} tokens there",
             "Pass `cls_token=True`, without distillation and register tokens",
         )
-        _require(
+        require(
             not self.parallel or not self.attn_only,
             "A parallel block needs an MLP",
             "d_mlp=None",
             "Pass `d_mlp`",
         )
-        _require(
+        require(
             self.attention.rotary is None or self.head_width % 2 == 0,
             "`attention.rotary` needs an even `d_head`",
             self.head_width,
             "Pass another `d_head`",
         )
         waves = self.position is not None and self.position.kind == "sincos"
-        _require(
+        require(
             not waves or self.d_model % 4 == 0,
             "`d_model` must divide by 4 for sin-cos positions",
             self.d_model,
@@ -384,27 +435,40 @@ class HookedViTConfig:
         )
 
 
-def _pair(size: tuple[int, int] | int) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
+def _read_part(name: str, kind: Any, plain: dict[str, Any]) -> Any:
+    values = read_fields(f"`{name}`", kind, plain)
+    for inner, part in _INNER_PARTS.items():
+        if isinstance(values.get(inner), dict):
+            values[inner] = _read_part(f"{name}.{inner}", part, values[inner])
+    return kind(**values)
 
 
-def _part(part: Any, plain: dict[str, Any]) -> Any:
-    values = dict(plain)
-    for name in ("qk_norm", "z_norm", "k_norm", "norm", "out_norm"):
-        if isinstance(values.get(name), dict):
-            values[name] = NormConfig(**values[name])
-    if isinstance(values.get("rotary"), dict):
-        values["rotary"] = RotaryConfig(**values["rotary"])
-    if isinstance(values.get("map"), dict):
-        values["map"] = _part(MapConfig, values["map"])
-    return part(**values)
-
-
-def _require_kind(name: str, got: str, kinds: Any) -> None:
-    known = get_args(kinds)
-    _require(got in known, f"`{name}` must be one of {', '.join(known)}", repr(got), "Choose one")
-
-
-def _require(holds: bool, what: str, got: Any, how: str) -> None:
-    if not holds:
-        raise ValueError(f"{what}; got {got}. {how}.")
+_SIZES = (
+    "n_layers", "d_model", "n_heads", "d_head", "d_mlp", "n_channels", "n_classes", "n_registers"
+)  # fmt: skip
+_MAY_BE_NONE = ("d_head", "d_mlp", "n_classes")
+_TRUTHS = (
+    "cls_token", "distillation_token", "patch_bias", "stem", "head_bias", "parallel", "mlp_bias",
+    "mlp_gate", "layer_scale",
+)  # fmt: skip
+_PARTS: dict[str, type] = {
+    "patch_norm": NormConfig,
+    "position": PositionConfig,
+    "ln_pre": NormConfig,
+    "norm": NormConfig,
+    "out_norm": NormConfig,
+    "attention": AttentionConfig,
+    "mlp_in_norm": NormConfig,
+    "mlp_norm": NormConfig,
+    "pooling": PoolingConfig,
+}
+# Of the parts of an attention or a pooling.
+_INNER_PARTS: dict[str, type] = {
+    "qk_norm": NormConfig,
+    "rotary": RotaryConfig,
+    "z_norm": NormConfig,
+    "norm": NormConfig,
+    "map": MapConfig,
+    "k_norm": NormConfig,
+    "out_norm": NormConfig,
+}

@@ -10,6 +10,7 @@ from torch.nn import functional
 from vitreous.hooks import HookPoint
 from vitreous.models._config import NormConfig
 from vitreous.models._norms import make_norm, normalize
+from vitreous.models._read_only import no_bias, scaled
 
 
 class MLP(nn.Module):
@@ -78,14 +79,15 @@ class MLP(nn.Module):
         self, post: Float[Tensor, "batch tokens d_mlp"]
     ) -> Float[Tensor, "batch tokens d_model"]:
         """The output weight, in front of the norm of the output."""
-        written = self.fc_out(post)
-        return written if self.gain is None else written * self.gain
+        return self._gained(self.fc_out(post))
 
     def output_bias(
         self, scale: Float[Tensor, "batch tokens 1"] | None
     ) -> Float[Tensor, "*#batch d_model"]:
         """What the MLP adds that no neuron wrote; per token behind a norm, held at `scale`."""
-        return self.b_out if self.out_norm is None else self.out_norm.divide(self.b_out, scale)
+        weight, bias = self.fc_out.weight, self.fc_out.bias
+        bias = weight.new_zeros(len(weight)) if bias is None else self._gained(bias)
+        return bias if self.out_norm is None else self.out_norm.divide(bias, scale)
 
     @property
     def W_in(self) -> Float[Tensor, "d_model d_mlp"]:
@@ -94,22 +96,26 @@ class MLP(nn.Module):
 
     @property
     def W_out(self) -> Float[Tensor, "d_mlp d_model"]:
-        """A row is what a neuron writes; a live view, or the product with a LayerScale gain."""
-        return self.fc_out.weight.T if self.gain is None else self.fc_out.weight.T * self.gain
+        """A row is what a neuron writes; a live view, or, for reading, times a LayerScale gain."""
+        rows = self.fc_out.weight.T
+        return rows if self.gain is None else scaled("mlp.W_out", rows * self.gain, "fc_out.weight")
 
     @property
     def b_in(self) -> Float[Tensor, " d_mlp"]:
-        bias = self.fc_in.bias
-        if bias is None:
-            return self.fc_in.weight.new_zeros(()).expand(self.fc_in.out_features)
-        return bias
+        layer = self.fc_in
+        if layer.bias is None:
+            return no_bias("mlp.b_in", layer.weight, (layer.out_features,), "mlp_bias=True")
+        return layer.bias
 
     @property
     def b_out(self) -> Float[Tensor, " d_model"]:
-        bias = self.fc_out.bias
+        layer, bias = self.fc_out, self.fc_out.bias
         if bias is None:
-            return self.fc_out.weight.new_zeros(()).expand(self.fc_out.out_features)
-        return bias if self.gain is None else bias * self.gain
+            return no_bias("mlp.b_out", layer.weight, (layer.out_features,), "mlp_bias=True")
+        return bias if self.gain is None else scaled("mlp.b_out", bias * self.gain, "fc_out.bias")
+
+    def _gained(self, written: Tensor) -> Tensor:
+        return written if self.gain is None else written * self.gain
 
 
 def _quick_gelu(x: Tensor) -> Tensor:

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vitreous._errors import HookError
 from vitreous.models._derivation import weight_versions
 from vitreous.models._factored_matrix import FactoredMatrix
+from vitreous.models._read_only import ReadOnly, no_bias, share_memory
 
 if TYPE_CHECKING:
     from vitreous.models._block import Block
@@ -23,7 +23,8 @@ class WeightViews(nn.Module):
 
     Stacks are copies for reading, without gradient: cached, and rebuilt when a parameter changed.
     What should change the model goes to a block's own views, such as `model.blocks[3].attn.W_Q`.
-    Writing to `.data` escapes torch's version counters, and these caches with them.
+    Whatever isn't a live view of a parameter raises `HookError` when it is written to.
+    Writing to `.data` of a parameter escapes torch's version counters, and these caches with them.
     """
 
     blocks: "Sequence[Block]"
@@ -82,25 +83,45 @@ class WeightViews(nn.Module):
     @property
     def W_E(self) -> Float[Tensor, "pixels d_model"]:
         """The patch embedding as a matrix; a live view. Pixels run by channel, row, column."""
-        return self._patch().weight.flatten(1).T
+        weight = self._patch().weight
+        matrix = weight.flatten(1).T
+        if share_memory(matrix, weight):
+            return matrix
+        return ReadOnly.of(
+            matrix,
+            "`model.W_E` must lie in memory by channel, row, column to be written to; got other "
+            "strides, so it is a copy. Write to `model.embedding.patch.weight`.",
+        )
 
     @property
     def b_E(self) -> Float[Tensor, " d_model"]:
         patch = self._patch()
         if patch.bias is None:
-            return patch.weight.new_zeros(()).expand(self.cfg.d_model)
+            return no_bias("model.b_E", patch.weight, (self.cfg.d_model,), "patch_bias=True")
         return patch.bias
 
     @property
     def W_pos(self) -> Float[Tensor, "tokens d_model"]:
-        """What is added to each token at the configured image size; zero rows where nothing is."""
+        """What is added to each token at the configured image size; zero rows where nothing is.
+
+        The parameter itself where every token has a position that was learned.
+        """
         positions = self.embedding.positions(self.cfg.grid)
         if positions is None:
             raise ValueError(
                 "`W_pos` needs a position embedding; got a model without one. "
                 "See `model.cfg.position`."
             )
-        return positions
+        learned = self.embedding.pos
+        if learned is None:
+            why = "they are computed here. Use `PositionConfig('learned')`"
+        elif not share_memory(positions, learned):
+            why = "only patches have some here. Write to `model.embedding.pos`"
+        else:
+            return positions
+        return ReadOnly.of(
+            positions, f"`model.W_pos` must be learned positions to be written to; {why}."
+        )
 
     @property
     def W_U(self) -> Float[Tensor, "d_model labels"]:
@@ -110,9 +131,9 @@ class WeightViews(nn.Module):
     @property
     def b_U(self) -> Float[Tensor, " labels"]:
         head = self._head()
-        return (
-            head.weight.new_zeros(()).expand(head.out_features) if head.bias is None else head.bias
-        )
+        if head.bias is None:
+            return no_bias("model.b_U", head.weight, (head.out_features,), "head_bias=True")
+        return head.bias
 
     @property
     def QK(self) -> FactoredMatrix:
@@ -184,22 +205,20 @@ class WeightViews(nn.Module):
         return block.mlp
 
     def _stack(self, name: str, weight: "Callable[[Block], Tensor]") -> Tensor:
-        cache: dict[str, tuple[Tensor, int]] = self.__dict__.setdefault("_stacks", {})
+        cache: dict[str, Tensor] = self.__dict__.setdefault("_stacks", {})
         versions = weight_versions(self)
         uncounted = any(p.is_inference() for p in self.parameters())  # made in inference mode
         if uncounted or self.__dict__.get("_stacks_versions") != versions:
             cache.clear()
             self.__dict__["_stacks_versions"] = versions
         if name not in cache:
-            # A stack made outside of inference mode counts its versions, which tells of writes.
+            # A stack made in inference mode could take no part in a graph later.
             with torch.inference_mode(False), torch.no_grad():
                 stack = torch.stack([weight(block) for block in self.blocks]).detach()
-            cache[name] = (stack, stack._version)
-        stack, version = cache[name]
-        if stack._version != version:
-            cache.pop(name)
-            raise HookError(
-                f"`model.{name}` is a copy for reading; it was written to, which changes nothing "
-                f"in the model. Write to the block's own view, `model.blocks[layer]...{name}`."
+            part = "mlp" if name.endswith(("in", "out")) else "attn"
+            cache[name] = ReadOnly.of(
+                stack,
+                f"`model.{name}` is a copy for reading; got a write, which would change nothing "
+                f"in the model. Write to the block's own, `model.blocks[layer].{part}.{name}`.",
             )
-        return stack
+        return cache[name]

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import UInt8
 from torch import Tensor
 
 from vitreous.data import Images
@@ -14,6 +16,7 @@ from vitreous.report._evidence import Evidence, Provenance
 from vitreous.report._gather import gather
 from vitreous.report._provenance import provenance
 from vitreous.report._sections import make_page, prediction_line
+from vitreous.terrarium import Scene, render_image
 from vitreous.view import Page
 
 
@@ -71,8 +74,9 @@ def explain(
 
     Args:
         model: A glass ViT with a classifier.
-        image: A path, a PIL image, a uint8 array or whatever `model.preprocess` takes; or one
-            preprocessed image `[1, channels, rows, columns]` of floating-point numbers.
+        image: A path, a PIL image, a uint8 array or whatever `model.preprocess` takes; one
+            preprocessed image `[1, channels, rows, columns]` of floating-point numbers; or a
+            terrarium `Scene`, which is rendered at the model's own size.
         target: The class to explain, by name or index; the top prediction by default.
         minus: The class to compare it with: the strongest other one by default; `"none"` (or
             None) explains the raw logit.
@@ -106,6 +110,8 @@ def _must_classify(model: HookedViT) -> None:
 
 
 def _one_image(model: HookedViT, image: Any) -> Tensor:
+    if isinstance(image, Scene):
+        image = _rendered(image, max(model.cfg.image_shape))
     prepared = isinstance(image, Tensor) and image.is_floating_point()
     x = image.to(next(model.parameters())) if prepared else model.preprocess(image)
     if x.ndim != 4 or len(x) != 1:
@@ -114,3 +120,12 @@ def _one_image(model: HookedViT, image: Any) -> Tensor:
             "Call it once per image."
         )
     return x
+
+
+def _rendered(scene: Scene, size: int) -> UInt8[np.ndarray, "rows columns 3"]:
+    if scene.frames > 1:
+        raise ValueError(
+            f"`explain` takes one image; got a clip of {scene.frames}. "
+            "Pass one of them: `render_image(scene, frame=0)`."
+        )
+    return render_image(scene, size)

@@ -12,6 +12,7 @@ from PIL import Image
 from vitreous.data import Preprocessing
 from vitreous.models import HookedViT
 from vitreous.report._evidence import Evidence, Provenance
+from vitreous.terrarium import Scene, caption
 
 
 def provenance(model: HookedViT, image: Any, evidence: Evidence) -> Provenance:
@@ -34,7 +35,9 @@ def provenance(model: HookedViT, image: Any, evidence: Evidence) -> Provenance:
 
 
 def image_name(image: Any) -> str:
-    """What to call an image: its file's name, or what it is."""
+    """What to call an image: its file's name, what it shows, or what it is."""
+    if isinstance(image, Scene):
+        return caption(image)
     if isinstance(image, Image.Image):
         image = getattr(image, "filename", "") or "an image in memory"
     if isinstance(image, str | Path):

@@ -25,7 +25,7 @@ def make_page(evidence: Evidence, provenance: Provenance, title: str | None) -> 
     picture, tokens = Picture.of(evidence.pixels), TokenMap.of(evidence.layout)
     return Page(
         title=title or _title(evidence),
-        subtitle=f"{provenance.model} on {provenance.image}",
+        subtitle=f"{provenance.model} looks at {provenance.image}",
         facts={
             "prediction": prediction_line(evidence),
             f"target: {evidence.question.text}": signed(evidence.value),
@@ -119,8 +119,8 @@ def _lens_note(evidence: Evidence) -> str:
         )
     return (
         "The logit lens applies the model's own last norm and head to each token. Only the class "
-        "token's entry at the last block is the prediction; patches were never trained to be read, "
-        "so take what they say as a hint."
+        "token's entry at the last block is the prediction. Patches were never trained to be read, "
+        "and nothing reads them after the last block, so take what they say as a hint."
     )
 
 

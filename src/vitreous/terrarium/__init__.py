@@ -12,6 +12,7 @@
 
 from vitreous.terrarium import kinds as _kinds_of_the_world  # noqa: F401  (registers them)
 from vitreous.terrarium import tasks as _tasks_of_the_world  # noqa: F401
+from vitreous.terrarium._captions import caption
 from vitreous.terrarium._counterfactual import counterfactual
 from vitreous.terrarium._dataset import PREPROCESSING, Task
 from vitreous.terrarium._kinds import KINDS, SHAPES, Kind, kind
@@ -24,6 +25,7 @@ from vitreous.terrarium._render import (
     render_clip,
     render_image,
 )
+from vitreous.terrarium._samples import SAMPLE_SCENES, sample_scene
 from vitreous.terrarium._scene import SETTINGS, WORLD, Background, Light, Scene, Thing, Words
 from vitreous.terrarium._sheet import contact_sheet
 from vitreous.terrarium._tasks import SPLITS, TASKS, WORLD_KINDS, sample
@@ -33,6 +35,7 @@ __all__ = [
     "KINDS",
     "PALETTES",
     "PREPROCESSING",
+    "SAMPLE_SCENES",
     "SETTINGS",
     "SHAPES",
     "SPLITS",
@@ -48,6 +51,7 @@ __all__ = [
     "Task",
     "Thing",
     "Words",
+    "caption",
     "contact_sheet",
     "counterfactual",
     "kind",
@@ -56,6 +60,7 @@ __all__ = [
     "render_clip",
     "render_image",
     "sample",
+    "sample_scene",
     "sprite_factors",
     "sprite_index",
 ]

@@ -15,7 +15,7 @@ from vitreous.view._viewer import Viewer
 
 _WIDEST_PICTURE, _WIDEST_COLUMN = 480, 432
 _NOTE = "." * 110  # as long as what is said below the thumbnails
-_CONTROLS = (125, 200, 350, 185)  # widths of the choices above the gallery
+_CONTROLS = (145, 200, 350, 185)  # widths of the choices above the gallery
 
 
 @dataclass(frozen=True)

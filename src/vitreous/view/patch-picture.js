@@ -4,6 +4,9 @@ import { css, inkOn } from "vitreous/colors.js";
 import { make, step } from "vitreous/dom.js";
 import { onPaper } from "vitreous/theme.js";
 
+const SMALL = 128;
+const MAGNIFIED = 960;
+
 export class PatchPicture {
   // Calls `onPoint(token or null)` while the cursor or the keyboard moves, `onPick(token)` on a click.
   constructor(picture, tokens, alt, { onPoint = () => {}, onPick = () => {} } = {}) {
@@ -14,8 +17,7 @@ export class PatchPicture {
     this.pointed = null;
     this.content = { colors: null, texts: null, large: false, rings: [] };
     this.image = make("img", { src: picture, alt: "", draggable: "false" });
-    // The few pixels of a small picture are shown as they are, not smoothed into more than there is.
-    this.image.addEventListener("load", () => this.element.classList.toggle("coarse", this.image.naturalWidth < 128));
+    this.image.addEventListener("load", () => magnify(this.image), { once: true });
     this.paintLayer = make("canvas", { class: "paint", "aria-hidden": "true" });
     this.markLayer = make("canvas", { class: "marks", "aria-hidden": "true" });
     this.element = make(
@@ -151,6 +153,18 @@ export class PatchPicture {
   }
 }
 
+// The few pixels of a small picture are seen as they are, all of one size, not smoothed into more than there is.
+function magnify(image) {
+  const { naturalWidth: width, naturalHeight: height } = image;
+  const side = Math.max(width, height);
+  if (side >= SMALL) return;
+  const times = Math.ceil(MAGNIFIED / side);
+  const context = fit(document.createElement("canvas"), times * width, times * height);
+  context.imageSmoothingEnabled = false;
+  context.drawImage(image, 0, 0, times * width, times * height);
+  image.src = context.canvas.toDataURL();
+}
+
 function fit(canvas, width, height) {
   canvas.width = Math.round(width);
   canvas.height = Math.round(height);
@@ -168,7 +182,7 @@ function drawRing(context, [left, top, width, height], kind, ratio) {
   }
 }
 
-const FAMILY = '-apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
+const FAMILY = '"colored emoji", -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
 
 function drawText(context, text, [left, top, width, height], ratio, large) {
   const size = large ? 0.5 * Math.min(width, height) : Math.min(Math.max(0.19 * width, 7.5 * ratio), 13 * ratio);

@@ -1,6 +1,7 @@
 """`vitreous train`: a folder that loads, or nothing."""
 
 import os
+import re
 import signal
 import sys
 from dataclasses import replace
@@ -12,7 +13,7 @@ from safetensors import SafetensorError
 
 from vitreous.app import run
 from vitreous.models import load
-from vitreous.training import RECIPES
+from vitreous.training import RECIPES, find_recipe, new_model
 from vitreous.training._trainer import Trainer
 
 
@@ -193,7 +194,7 @@ def test_steps_and_epochs_together_are_refused(tmp_path, capsys):
 
 def test_the_recipes_are_listed(capsys):
     assert run(["train", "--list"]) == 0
-    assert "digits  scikit-learn's handwritten digits" in capsys.readouterr().out
+    assert re.search(r"^digits +scikit-learn's handwritten", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_an_unknown_log_gets_the_nearest(tmp_path, capsys):

@@ -1,13 +1,21 @@
 """What models, caches, layouts and matrices say to input that they can't take."""
 
+import functools
+import json
+import re
+
+import numpy as np
 import pytest
 import torch
 
 from tests.laws._models import build, images_for
 from tests.laws.test_spans import THREE
+from vitreous._errors import UnknownNameError
 from vitreous.models import (
+    AttentionConfig,
     FactoredMatrix,
     HookedViT,
+    HookedViTConfig,
     NormConfig,
     PoolingConfig,
     PositionConfig,
@@ -121,8 +129,80 @@ def refusals():
     yield "a kind of position", lambda: PositionConfig("rotary"), "must be one of learned, sincos"
     yield "a kind of pooling", lambda: PoolingConfig("max"), "must be one of cls, mean, none"
     yield "an activation", lambda: THREE.replace(act_name="tanh"), "`act_name` must be one of gelu,"
+    yield from refused_configurations()
     yield "positions of nothing", lambda: LAYOUT.select(None), "`positions` must be a name (all, "
     yield "a name in a list", lambda: LAYOUT.select(["cls"]), "got 'cls'"
+
+
+def refused_configurations():
+    """Fields of a configuration with something that can't be there."""
+    nan, plain = float("nan"), THREE.to_dict()
+    whole = "must be one positive whole number, or rows and columns; got "
+    for changes, expected in [
+        ({"norm": "layer"}, "`norm` must be of type NormConfig or None; got 'layer'. Pass `Norm"),
+        ({"attention": None}, "`attention` must be of type AttentionConfig; got None."),
+        ({"position": "learned"}, "`position` must be of type PositionConfig or None; got 'lear"),
+        ({"image_size": (3, 4, 9)}, f"`image_size` {whole}(3, 4, 9)."),
+        ({"image_size": "224"}, f"`image_size` {whole}'224'."),
+        ({"image_size": (4, nan)}, f"`image_size` {whole}(4, nan)."),
+        ({"patch_size": 0}, f"`patch_size` {whole}0."),
+        ({"patch_size": -2}, f"`patch_size` {whole}-2."),
+        ({"n_layers": 1.5}, "`n_layers` must be a whole number; got 1.5."),
+        ({"n_layers": None}, "`n_layers` must be a whole number; got None."),
+        ({"d_mlp": True}, "`d_mlp` must be a whole number or None; got True."),
+        ({"n_registers": -1}, "`n_registers` must not be negative; got -1."),
+        ({"n_heads": 0}, "`d_model` must divide by `n_heads`; got (8, 0)."),
+        ({"cls_token": 1}, "`HookedViTConfig.cls_token` must be True or False; got 1."),
+        ({"act_name": ["gelu"]}, "`act_name` must be one of gelu, "),
+    ]:
+        yield (
+            f"a configuration with {changes}",
+            functools.partial(THREE.replace, **changes),
+            expected,
+        )
+    for part, expected in [
+        ({"eps": nan}, "`NormConfig.eps` must be a number from 0 on; got nan."),
+        ({"eps": "small"}, "`NormConfig.eps` must be a number from 0 on; got 'small'."),
+        ({"affine": None}, "`NormConfig.affine` must be True or False; got None."),
+    ]:
+        yield f"a norm with {part}", functools.partial(NormConfig, **part), expected
+    yield "a norm of heads", lambda: AttentionConfig(qk_norm="rms"), "`AttentionConfig.qk_norm` mus"
+    yield "a last norm", lambda: PoolingConfig(norm="rms"), "`PoolingConfig.norm` must be of type N"
+    for changes, expected in [
+        ({"norm": 3}, "`norm` must be of type NormConfig or None; got 3."),
+        ({"pooling": {"norm": "rms"}}, "`PoolingConfig.norm` must be of type NormConfig or None;"),
+        ({"image_size": [3, 4, 9]}, f"`image_size` {whole}[3, 4, 9]."),
+    ]:
+        read = functools.partial(HookedViTConfig.from_dict, plain | changes)
+        yield f"a description with {changes}", read, expected
+    yield "no description", lambda: HookedViTConfig.from_dict([]), "must be a dictionary; got []."
+    yield "half of one", lambda: HookedViTConfig.from_dict({"n_layers": 1}), "must have `d_model`;"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"norm": {"kind": "rms", "epsilon": 1}}, "No field of `norm` is named 'epsilon'. Nearest"),
+        ({"pooling": {"norm": {"epss": 1}}}, "No field of `pooling.norm` is named 'epss'. Near"),
+        ({"attention": {"bias": True}}, "No field of `attention` is named 'bias'. Nearest: qkv"),
+        ({"d_modl": 8}, "No field of `HookedViTConfig` is named 'd_modl'. Nearest: d_model, "),
+    ],
+)  # fmt: skip
+def test_an_unknown_field_of_a_description_is_named_with_the_nearest(changes, message):
+    with pytest.raises(UnknownNameError, match=re.escape(message)):
+        HookedViTConfig.from_dict(THREE.to_dict() | changes)
+
+
+def test_whole_numbers_of_any_kind_become_plain_ones():
+    cfg = THREE.replace(n_layers=np.int64(3), n_registers=np.uint8(1), image_size=[np.int32(4), 9])
+    assert json.loads(json.dumps(cfg.to_dict()))["n_layers"] == 3
+
+
+def test_an_unknown_change_of_a_configuration_is_named_with_the_nearest():
+    with pytest.raises(
+        UnknownNameError, match=r"`HookedViTConfig` is named 'd_modl'\. Nearest: d_"
+    ):
+        THREE.replace(d_modl=8)
 
 
 @pytest.mark.parametrize(

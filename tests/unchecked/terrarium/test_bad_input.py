@@ -17,6 +17,7 @@ from vitreous.terrarium import (
     kind,
     render,
     sample,
+    sample_scene,
 )
 
 SCENE = sample("kinds", "test", 0)
@@ -34,6 +35,11 @@ def test_an_unknown_task():
 def test_an_unknown_split():
     with says(UnknownNameError, "No split of `kinds` is named 'tests'. Nearest: test."):
         Task("kinds", "tests")
+
+
+def test_an_unknown_sample_scene():
+    with says(UnknownNameError, "No sample scene is named 'fruitbowl'. Nearest: fruit-bowl. There"):
+        sample_scene("fruitbowl")
 
 
 def test_an_unknown_option():

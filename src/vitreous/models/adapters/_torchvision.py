@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vitreous._errors import WeightsError, unknown
 from vitreous._optional import needs
-from vitreous.data import ClassNames, Preprocessing
+from vitreous.data import ClassNames, Preprocessing, recognized_names
 from vitreous.models._config import HookedViTConfig, NormConfig, PoolingConfig
 from vitreous.models._saving import load_tensors
 from vitreous.models._vit import HookedViT
@@ -297,7 +297,7 @@ def _preprocessing(processor: Any, cfg: HookedViTConfig) -> Preprocessing:
 def _labels(processor: Any, cfg: HookedViTConfig) -> ClassNames | None:
     """The names of the classes of the weights on record, where the head is of as many."""
     names = processor.meta.get("categories", ()) if _is_weights(processor) else ()
-    return ClassNames(tuple(names)) if len(names) == cfg.n_classes else None
+    return recognized_names(names) if len(names) == cfg.n_classes else None
 
 
 def _is_weights(processor: Any) -> bool:

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from vitreous._optional import needs
-from vitreous.data import ClassNames, Preprocessing
+from vitreous.data import ClassNames, Preprocessing, recognized_names
 from vitreous.models._config import HookedViTConfig
 from vitreous.models.adapters._parts import unsupported
 
@@ -124,4 +124,6 @@ def labels_of(config: Any, cfg: HookedViTConfig) -> ClassNames | None:
     names = tuple(str(by_index.get(i)) for i in range(cfg.n_classes or 0))
     if not names or len(by_index) != len(names) or None in map(by_index.get, range(len(names))):
         return None
-    return None if all(re.fullmatch(r"LABEL_\d+", name) for name in names) else ClassNames(names)
+    return (
+        None if all(re.fullmatch(r"LABEL_\d+", name) for name in names) else recognized_names(names)
+    )

@@ -11,10 +11,10 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench proofs constraints clean
+.PHONY: help demo test lint format docs bench proofs coverage-models constraints clean
 
 help:  ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 demo: $(VENV)/core.stamp  ## look inside a trained model at a handwritten digit: writes report.html
 	$(BIN)/vitreous explain --model digits --out report.html
@@ -45,6 +45,9 @@ bench: $(VENV)/test.stamp  ## time against timm: ratios, and benchmarks/results/
 
 proofs: $(VENV)/test.stamp  ## the proofs too long for `make test`: benchmarks/results/proofs.json
 	$(BIN)/python -m benchmarks.proofs
+
+coverage-models: $(VENV)/test.stamp  ## build and compare every architecture there is: benchmarks/results/coverage.json
+	$(BIN)/python -m benchmarks.coverage
 
 # With the oldest Python that is supported: newer ones take its versions, but not the reverse.
 constraints: | $(BIN)/python  ## resolve what `make` installs anew, within the bounds of pyproject.toml

@@ -1,8 +1,8 @@
 """How many of the architectures that a source library names become glass: `make coverage-models`.
 
-Every name is built with random weights, two blocks deep, converted, and compared in float64: the
-stream behind every block, and what comes out. A library is a function here that yields one `Case`
-per name; `LIBRARIES` lists them. `python -m benchmarks.coverage NAME ...` runs those alone and
+Every name is built with random weights, a few blocks deep, converted, and compared in float64: the
+stream behind every block, and what comes out. A library is a function that yields one `Case` for
+each name; `LIBRARIES` lists them. `python -m benchmarks.coverage LIBRARY ...` runs those alone and
 leaves the rows of the others as they are on record.
 """
 
@@ -12,55 +12,29 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from timm.models.beit import Beit
-from timm.models.eva import Eva
-from timm.models.vision_transformer import VisionTransformer
-from torch import Tensor, nn
+from torch import Tensor
 
 import vitreous as vt
+from benchmarks._coverage_case import Case
+from benchmarks._coverage_open_clip import open_clip_cases
+from benchmarks._coverage_timm import beit_cases, eva_cases, vision_transformer_cases
+from benchmarks._coverage_transformers import transformers_cases
 from benchmarks._results import FOLDER, write
-from tests.parity import timm_models
+from tests.parity.timm_models import residuals
 
 PARITY = 1e-10
 
 
-class Case(NamedTuple):
-    """A name of a library.
-
-    Attributes:
-        name: What the library calls the architecture.
-        make: Builds it in float64 and evaluation mode, all weights random.
-        images: Images for the model that `make` built.
-        blocks: The parts of that model whose outputs are the residual stream.
-        run: From model and images to logits or an embedding.
-    """
-
-    name: str
-    make: Callable[[], nn.Module]
-    images: Callable[[Any], Tensor]
-    blocks: Callable[[Any], Iterable[nn.Module]]
-    run: Callable[[Any, Tensor], Tensor] = lambda model, images: model(images)
-
-
-def timm_cases(family: type) -> Callable[[], Iterator[Case]]:
-    """All names of timm's whose models are of one class."""
-
-    def cases() -> Iterator[Case]:
-        for name in timm_models.names(family):
-            make = lambda name=name: timm_models.random_model(name)  # noqa: E731
-            yield Case(name, make, timm_models.random_images, lambda model: model.blocks)
-
-    return cases
-
-
-# What is counted, and its cases; the module of a library is imported when its cases are made.
+# What is counted, and its cases.
 LIBRARIES: dict[str, Callable[[], Iterator[Case]]] = {
-    "timm VisionTransformer": timm_cases(VisionTransformer),
-    "timm Eva": timm_cases(Eva),
-    "timm Beit": timm_cases(Beit),
+    "timm VisionTransformer": vision_transformer_cases,
+    "timm Eva": eva_cases,
+    "timm Beit": beit_cases,
+    "transformers": transformers_cases,
+    "open_clip images": open_clip_cases,
 }
 
 
@@ -99,7 +73,7 @@ def distance(case: Case) -> float:
     """The largest of any compared value from the source's, relative to the largest value there."""
     source = case.make()
     images, model = case.images(source), vt.from_module(source)
-    truth = timm_models.residuals(lambda: case.run(source, images), case.blocks(source))
+    truth = residuals(lambda: case.run(source, images), case.blocks(source))
     del source
     with torch.no_grad():
         logits, cache = model.run_with_cache(images, names_filter=[k for k in truth if "." in k])

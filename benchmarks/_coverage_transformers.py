@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from benchmarks.coverage import Case
+from benchmarks._coverage_case import Case
 from tests.parity import transformers_models
 
 

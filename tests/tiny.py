@@ -79,7 +79,10 @@ def random_model(seed: int = 0, **changes: Any) -> HookedViT:
         for parameter in model.parameters():
             parameter.normal_(0, 0.3, generator=generator)
         if model.rotary is not None:
-            angles = torch.randn(model.rotary.cos.shape, generator=generator)
+            *which, d_head = model.rotary.cos.shape
+            pairs = torch.randn(*which, d_head // 2, generator=generator)
+            halves = torch.cat([pairs, pairs], -1)
+            angles = pairs.repeat_interleave(2, -1) if model.rotary.interleaved else halves
             model.rotary.cos.copy_(angles.cos())
             model.rotary.sin.copy_(angles.sin())
         for norm in model.modules():

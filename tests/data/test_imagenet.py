@@ -1,6 +1,8 @@
 """ImageNet's names, with an emoji of the right sense, groups and colors."""
 
 import re
+import subprocess
+import sys
 import unicodedata
 from collections import Counter
 
@@ -283,6 +285,22 @@ def test_the_21k_lists_find_by_name_and_id():
 def test_a_size_that_no_list_has_is_refused():
     with pytest.raises(ValueError, match=r"`n_classes` must be one of 1000, .*; got 999\. Pass"):
         imagenet_names(999)
+
+
+def test_lists_of_timm_name_the_extra_where_it_is_not_installed():
+    program = """
+import sys
+sys.modules["timm"] = None
+from vitreous.data import imagenet_names
+print(imagenet_names(1000).label(207))
+imagenet_names(21843)
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True)
+    assert done.stdout.decode().strip() == "🦮 golden retriever"
+    assert done.stderr.decode().strip().endswith(
+        "`imagenet_names(21843)` needs timm, which is not installed. "
+        "Run `pip install 'vitreous[timm]'`."
+    )  # fmt: skip
 
 
 def test_names_of_torchvision_are_recognized_and_kept():

@@ -74,7 +74,9 @@ def maps(draw: st.DrawFn) -> MapConfig:
     )
 
 
-def attentions(*, turns: bool, offsets: bool) -> st.SearchStrategy[AttentionConfig]:
+def attentions(
+    *, turns: bool, offsets: bool, z_norm: st.SearchStrategy[Any] | None = None
+) -> st.SearchStrategy[AttentionConfig]:
     """Any attention; rotary positions and relative ones where they are possible."""
     rotary = st.builds(
         RotaryConfig, interleaved=st.booleans(), per_layer=st.booleans(), per_head=st.booleans()
@@ -87,7 +89,7 @@ def attentions(*, turns: bool, offsets: bool) -> st.SearchStrategy[AttentionConf
         rotary=st.none() | rotary if turns else st.none(),
         relative_bias=st.booleans() if offsets else st.just(False),
         causal=st.sampled_from([False, False, True]),
-        z_norm=st.none() | norms(),
+        z_norm=st.none() | norms() if z_norm is None else z_norm,
     )
 
 
@@ -160,6 +162,11 @@ class Stem(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         embedded = torch.tanh(self.conv(images))
         return embedded.flatten(2).transpose(1, 2) if self.flat else embedded
+
+
+def sequential_configs(**fixed: Any) -> st.SearchStrategy[HookedViTConfig]:
+    """Configurations whose MLPs read what attention has written."""
+    return mlp_configs(parallel=False, **fixed)
 
 
 def build(cfg: HookedViTConfig, seed: int = 0) -> HookedViT:

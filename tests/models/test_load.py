@@ -74,6 +74,25 @@ def test_weights_are_loaded_in_the_dtype_that_is_asked_for(weights):
     assert {p.dtype for p in model.parameters()} == {torch.float64}
 
 
+def test_timm_is_asked_for_what_the_options_say(monkeypatch, tmp_path):
+    asked = {}
+
+    def create(name, *, pretrained=False, create=timm.create_model, **keywords):
+        asked.update(keywords if pretrained else {})
+        return create(name, **{key: keywords[key] for key in keywords.keys() & {"img_size"}})
+
+    monkeypatch.setattr(_timm_download, "_answers", lambda _url: True)
+    monkeypatch.setattr(timm, "create_model", create)
+    model = vt.load("timm:test_vit", revision="v2", cache_dir=tmp_path, image_size=64)
+    assert asked == {
+        "pretrained_cfg_overlay": {"hf_hub_id": "timm/test_vit.r160_in1k@v2"},
+        "cache_dir": str(tmp_path),
+        "img_size": (64, 64),
+    }
+    assert model.card["source"].endswith("timm/test_vit.r160_in1k@v2")
+    assert model.cfg.image_size == (64, 64)
+
+
 # -- Preprocessing and labels
 
 

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from tests.parity import timm_models
 
+_WIDE = 256  # four heads, where it can be chosen
+
 # Trunks of timm's that are no vision transformers: convolutions, or windows that are merged.
 _OTHERS = ("convnext", "fastvit", "swin")
 
@@ -36,7 +38,7 @@ def all_names() -> list[str]:
 def random_tower(name: str) -> nn.Module:
     """A tower in float64 in which every weight is random: two blocks, three by four patches.
 
-    It is narrowed to four heads where it is wider than 1024.
+    It is narrowed to four heads where it takes another width.
     """
     about = copy.deepcopy(open_clip.get_model_config(name))
     vision = about["vision_cfg"]
@@ -56,7 +58,7 @@ def _shrink(vision: dict[str, Any]) -> None:
     size, patch = vision.get("image_size", 224), vision.get("patch_size", 16)
     rest = size % patch  # pixels of no patch
     vision |= {"layers": 2, "image_size": (3 * patch + rest, 4 * patch + rest)}
-    if vision.get("width", 768) > 1024:
+    if vision.get("width", 768) > _WIDE:
         vision["width"] = 4 * vision.get("head_width", 64)
 
 
@@ -70,7 +72,7 @@ def _short_trunks() -> Iterator[None]:
         timm.create_model = create
         try:
             whole = timm_models.skeleton(name, **changes)
-            if whole.embed_dim <= 1024:
+            if whole.embed_dim <= _WIDE:
                 return whole
             width = whole.embed_dim // whole.blocks[0].attn.num_heads * 4
             return timm_models.skeleton(name, **changes, embed_dim=width, num_heads=4)

@@ -4,6 +4,7 @@ import copy
 
 import open_clip
 import pytest
+import safetensors.torch
 import torch
 from open_clip.transformer import LayerNorm, VisionTransformer
 from torch import Tensor, nn
@@ -158,6 +159,42 @@ def test_a_change_of_any_one_weight_is_noticed(changes):
             unnoticed += [] if too_far(distances(model, images, truth)) else [weight]
             parameter.copy_(value)
     assert [name for name in unnoticed if name != "pooling.map.kv.bias"] == []
+
+
+# ---- names
+
+
+@pytest.fixture
+def tiny_clip(monkeypatch, tmp_path):
+    """The tower of a model on open_clip's list, with a tag whose weights are in the cache."""
+    tower = random_tower({}).float()
+    about = {"embed_dim": 48, "vision_cfg": SMALL, "text_cfg": {}}
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny-clip", about)
+    record = {"url": "https://none/whole.pt", "mean": 0.5, "std": 0.5, "resize_mode": "squash"}
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiny-clip", {"mine": record})
+    whole = {f"visual.{name}": tensor for name, tensor in tower.state_dict().items()}
+    run = {"epoch": 3, "state_dict": {f"module.{name}": x for name, x in whole.items()}}
+    torch.save(run | {"optimizer": {}}, tmp_path / "whole.pt")
+    return tower
+
+
+def test_a_tag_loads_its_weights_and_says_how_images_are_prepared(tiny_clip, tmp_path):
+    model = vt.load("open_clip:tiny-clip/mine", cache_dir=tmp_path, local_files_only=True)
+    images = random_images(tiny_clip).float()
+    assert distance(model(images), tiny_clip(images).detach().double()) < 1e-5
+    assert model.preprocessing.mean == (0.5, 0.5, 0.5)
+    assert model.preprocessing.crop_mode == "squash"
+    assert model.card["source"].endswith("tiny-clip/mine")
+
+
+def test_a_file_of_a_tower_loads_with_open_clips_usual_preparation(tiny_clip, tmp_path):
+    file = tmp_path / "tower.safetensors"
+    safetensors.torch.save_file(tiny_clip.state_dict(), file)
+    model = vt.load("open_clip:tiny-clip", weights=file, dtype=torch.float64)
+    images = random_images(tiny_clip)
+    assert distance(model(images), tiny_clip.double()(images).detach()) < 1e-10
+    assert model.preprocessing.crop_mode == "center"
+    assert model.card["source"].endswith("tower.safetensors")
 
 
 # ---- trunks of timm's

@@ -152,6 +152,18 @@ def test_a_file_of_an_older_torchvision_loads(monkeypatch, tmp_path):
     assert distance(model(images), vit(images).detach()) < 1e-5
 
 
+def test_weights_in_the_cache_bring_their_classes_and_images(monkeypatch, tmp_path):
+    small_builder(monkeypatch)
+    vit = random_vit(image_size=224, num_classes=1000).float()
+    weights = torchvision.models.ViT_B_16_Weights.IMAGENET1K_V1
+    torch.save(vit.state_dict(), tmp_path / weights.url.rpartition("/")[2])
+    for name in ("vit_b_16", "vit_b_16/IMAGENET1K_V1"):
+        model = vt.load(f"torchvision:{name}", cache_dir=tmp_path, local_files_only=True)
+        images = torch.randn(2, 3, 224, 224)
+        assert distance(model(images), vit(images).detach()) < 1e-5
+        assert model.labels[1] == "goldfish" and model.preprocessing.crop_fraction == 0.875
+
+
 def test_another_image_size_resamples_positions_as_torchvision_does(monkeypatch, tmp_path):
     small_builder(monkeypatch)
     vit = random_vit().float()

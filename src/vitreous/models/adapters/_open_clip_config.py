@@ -260,6 +260,6 @@ def _pooler_weights(pooler: Any) -> dict[str, Tensor]:
 
 def _normed_first_query(pooler: Any) -> Tensor:
     norm = pooler.ln_q
-    affine = [None if p is None else p.detach().double() for p in (norm.weight, norm.bias)]
+    weight, bias = (None if p is None else p.detach().double() for p in (norm.weight, norm.bias))
     query = pooler.query.detach()[0].double()
-    return nn.functional.layer_norm(query, norm.normalized_shape, *affine, norm.eps)
+    return nn.functional.layer_norm(query, norm.normalized_shape, weight, bias, norm.eps)

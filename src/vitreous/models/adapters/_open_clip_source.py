@@ -123,23 +123,24 @@ def _refuse_other_activation(name: str, architecture: str, tag: str, known: list
 
 
 def _download_tag(name: str, about: dict[str, Any], options: LoadOptions) -> Path:
-    hub = _hub()
-    url = hub.constants.ENDPOINT if about.get("hf_hub") else about.get("url") or ""
-
-    def download() -> Any:
-        return _library("open_clip").download_pretrained(about, cache_dir=options.cache_dir)
-
     if options.revision is not None:
         raise ValueError(
             f"`revision` must be left out for the tags of open_clip's list; got "
             f"{options.revision!r}. Name the repository: `open_clip:hf-hub:ORG/NAME`."
         )
-    is_here = options.local_files_only or not answers(url)
-    if is_here and not about.get("hf_hub"):
-        kept = Path(options.cache_dir or "~/.cache/clip").expanduser() / url.rpartition("/")[2]
-        if not kept.is_file():
-            raise _no_weights(name, "its host can't be reached, and it isn't in the cache")
-    return _fetched(name, download, is_here)
+    url = about.get("url") or ""
+    host = _hub().constants.ENDPOINT if about.get("hf_hub") else url
+    offline = options.local_files_only or not answers(host)
+    kept = Path(options.cache_dir or "~/.cache/clip").expanduser() / url.rpartition("/")[2]
+    if offline and not about.get("hf_hub") and not kept.is_file():
+        raise _no_weights(name, _OFFLINE)
+    library = _library("open_clip")
+    return _fetched(
+        name, lambda: library.download_pretrained(about, cache_dir=options.cache_dir), offline
+    )
+
+
+_OFFLINE = "its host can't be reached, and it isn't in the cache"
 
 
 # ---- the hub, and folders
@@ -189,8 +190,7 @@ def _fetched(name: str, download: Callable[[], Any], offline: bool) -> Path:
             return Path(download())
     except Exception as error:  # of the hub, its HTTP library, or the file system
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        reason = "its host can't be reached, and it isn't in the cache" if offline else reason
-        raise _no_weights(name, reason) from error
+        raise _no_weights(name, _OFFLINE if offline else reason) from error
 
 
 def _no_weights(name: str, reason: str) -> WeightsError:

@@ -42,16 +42,17 @@ def read_rotary(model: Part, grid: tuple[int, int], n_prefix: int) -> RotaryPiec
 
 def _tables(model: Part, grid: tuple[int, int]) -> Tensor:
     """Sines and cosines side by side `[layers or 1, heads or 1, patches, 2 * d_head]`."""
+    n_layers = len(model.module.blocks)
     if on_meta(model.module):
         rope: Any = model.module.rope
         width = 2 * model.module.blocks[0].attn.head_dim
-        layers = (rope.depth, rope.num_heads) if hasattr(rope, "depth") else (1, 1)
+        layers = (n_layers, rope.num_heads) if hasattr(rope, "depth") else (1, 1)
         return torch.empty(*layers, grid[0] * grid[1], width, device="meta")
     rope = copy.deepcopy(model.module.rope).eval()  # in training, places are jittered
     fixed = not model.module.dynamic_img_size and hasattr(rope, "feat_shape")
     with torch.no_grad():
         tables = rope.get_embed() if fixed else rope.get_embed(shape=list(grid))
-    return tables if tables.ndim == 4 else tables[None, None]
+    return tables[:n_layers] if tables.ndim == 4 else tables[None, None]
 
 
 def _behind(n_prefix: int, table: Tensor, value: float) -> Tensor:

@@ -175,7 +175,9 @@ def _name_gate(tensors: dict[str, Tensor], at: str) -> None:
 def _share_relative_bias(tensors: dict[str, Tensor], n_layers: int) -> None:
     """A table that all layers share is added to each one's own."""
     shared = tensors.pop("shared_table", None)
-    for layer in range(n_layers) if shared is not None else ():
+    if shared is None:
+        return
+    for layer in range(n_layers):
         name = f"blocks.{layer}.attn.relative_bias.table"
         tensors[name] = shared + tensors[name] if name in tensors else shared
 

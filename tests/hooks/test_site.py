@@ -121,7 +121,10 @@ def test_a_row_and_column_at_another_image_size_raise_rather_than_mean_another_p
     free = THREE.replace(position=None)
     model, large = build(free), images_for(free.replace(image_size=(6, 12)))
     edit = Edit(site("L1M", positions=(1, 0)), lambda values, hook: values + 1)
-    with pytest.raises(ValueError, match="at another size"), model.intervene(edit):
+    with (
+        pytest.raises(ValueError, match="another number than at the model's"),
+        model.intervene(edit),
+    ):
         model(large)
     with model.intervene(Edit(site("L1M", positions="patches"), lambda values, hook: values + 1)):
         model(large)

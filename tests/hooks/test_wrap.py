@@ -1,5 +1,6 @@
 """Hooks, cached runs and interventions on modules that know nothing of them."""
 
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import pytest
@@ -387,3 +388,82 @@ def test_a_module_under_two_names_answers_to_the_first():
     tied = nn.Sequential(layer, nn.ReLU(), layer)
     _, cache = wrap(tied).run_with_cache(torch.randn(2, 3))
     assert list(cache) == ["0:0", "1", "0:1"]
+
+
+@dataclass
+class Step:
+    hidden: Tensor
+    note: str
+    parts: tuple[Tensor, "Fixed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    scores: dict[str, Tensor]
+    nothing: None = None
+    doubled: Tensor = field(init=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "doubled", self.scores["top"] * 2)
+
+
+class Walk(nn.Module):
+    def forward(self, x):
+        fixed = Fixed({"top": x + 2})
+        return {"step": Step(x + 1, "walked", (x * 3, fixed)), "size": 3}
+
+
+class Recorded(nn.Module):
+    """Its part returns tensors in dataclasses."""
+
+    def __init__(self):
+        super().__init__()
+        self.walk = Walk()
+
+    def forward(self, x):
+        walked = self.walked = self.walk(x)
+        step, (tripled, fixed) = walked["step"], walked["step"].parts
+        assert (step.note, walked["size"], fixed.nothing) == ("walked", 3, None)
+        return step.hidden + tripled + fixed.scores["top"] + fixed.doubled
+
+
+WALKED = {
+    "walk[step][hidden]": lambda x: x + 1,
+    "walk[step][parts][0]": lambda x: x * 3,
+    "walk[step][parts][1][scores][top]": lambda x: x + 2,
+    "walk[step][parts][1][doubled]": lambda x: (x + 2) * 2,
+}
+
+
+def test_parts_of_dataclasses_have_the_names_of_their_fields():
+    model, x = wrap(Recorded()), torch.randn(2, 3)
+    output, cache = model.run_with_cache(x)
+    assert torch.equal(output, model.module(x))
+    assert list(cache) == [*WALKED]
+    for name, expected in WALKED.items():
+        assert torch.equal(cache[name], expected(x)), name
+
+
+@pytest.mark.parametrize("name", WALKED)
+def test_a_part_of_a_dataclass_can_be_asked_for_and_edited_alone(name):
+    model, x = wrap(Recorded()), torch.randn(2, 3)
+    _, cache = model.run_with_cache(x, names_filter=name)
+    assert set(cache) == {name}
+    edited = model.run_with_hooks(x, fwd_hooks=[(name, lambda value, hook: value + 10)])
+    assert torch.allclose(edited, model(x) + 10)
+    _, cache = model.run_with_cache(x, names_filter=name, incl_bwd=lambda out: out.sum())
+    assert cache[f"{name}_grad"].eq(1).all()
+
+
+def test_a_hook_on_a_module_that_returns_a_dataclass_names_its_parts():
+    with pytest.raises(
+        HookError, match=r"Hook one of walk\[step\]\[hidden\], walk\[step\]\[parts\]\[0"
+    ):
+        wrap(Recorded()).run_with_hooks(torch.randn(2, 3), fwd_hooks=[("walk", keep)])
+
+
+def test_an_output_that_nobody_edits_is_handed_on_itself():
+    module, returned = Recorded(), []
+    module.walk.register_forward_hook(lambda module, args, output: returned.append(output))
+    wrap(module).run_with_cache(torch.randn(2, 3))
+    assert module.walked is returned[0]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.laws._definition import defined
 from tests.laws._models import assert_equal, build, configs, images_for, law
 from vitreous._errors import HookError
-from vitreous.models import Attention, Block, HookedViTConfig, Norm
+from vitreous.models import Attention, Block, HookedViTConfig, Norm, PositionConfig
 
 THREE = HookedViTConfig(3, 8, 2, d_mlp=9, image_size=(4, 9), patch_size=(2, 3), n_classes=4)
 
@@ -185,3 +185,60 @@ def test_only_an_input_per_head_that_was_edited_is_computed_per_head(letter, mon
     assert per_head.layers(model) == []
     model.run_with_hooks(images, fwd_hooks=[(name, lambda value, hook: value * 2)])
     assert per_head.layers(model) == [1]
+
+
+SIZELESS = THREE.replace(position=PositionConfig("sincos"), n_registers=1)
+
+
+def restarted(**keywords):
+    """A model at another size than its own: a whole run, and one from its second block on."""
+    model = build(SIZELESS)
+    images = images_for(SIZELESS.replace(image_size=(8, 6)))  # 4 x 2 patches, not 2 x 3
+    _, whole = model.run_with_cache(images)
+    resid = model(images, stop_at_layer=1)
+    if keywords.pop("told", False):
+        keywords["layout"] = model.layout_for(images)
+    return model, whole, model.run_with_cache(resid, start_at_layer=1, **keywords)[1]
+
+
+def test_a_stretch_at_another_size_that_is_told_the_layout_has_it():
+    _, whole, cache = restarted(told=True)
+    assert cache.layout == whole.layout and cache.layout.grid == (1, 4, 2)
+    for positions in ((3, 1), "patches", torch.ones(4, 2, dtype=torch.bool)):
+        assert_equal(
+            cache._at("ln_final.hook_scale", positions), whole._at("ln_final.hook_scale", positions)
+        )
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_a_stretch_at_another_size_that_is_not_told_knows_counts_and_no_places(tmp_path, saved):
+    model, whole, cache = restarted()
+    if saved:
+        cache.save(tmp_path / "cache")
+        cache = model.load_cache(tmp_path / "cache")
+    target = model.target(1)
+    stream = cache["resid_post", 2][None]
+    for positions in ("readout", "registers", "patches", [0, 9]):
+        tokens = whole.layout.select(positions)
+        expected = whole.logit_attrs(stream[:, :, tokens], target, positions=positions)
+        assert_equal(cache.logit_attrs(stream[:, :, tokens], target, positions=positions), expected)
+    for ask in (
+        lambda: cache.layout,
+        lambda: cache.logit_attrs(stream[:, :, :1], target, positions=(0, 0)),
+        lambda: cache.logit_attrs(stream, target, positions=torch.ones(1, 8, dtype=torch.bool)),
+    ):
+        with pytest.raises(
+            ValueError, match=r"must be known here; got 10 tokens, another number th"
+        ):
+            ask()
+
+
+def test_a_layout_that_is_not_that_of_the_stream_is_refused():
+    model, images = build(SIZELESS), images_for(SIZELESS)
+    resid = torch.zeros(1, 10, 8, dtype=torch.float64)
+    with pytest.raises(
+        ValueError, match=r"`layout` must have the 10 tokens .*; got one of 8\. Pass"
+    ):
+        model(resid, start_at_layer=1, layout=model.layout)
+    with pytest.raises(ValueError, match=r"`layout` must come with `start_at_layer`"):
+        model(images, layout=model.layout)

@@ -51,6 +51,30 @@ def test_labels_preprocessing_and_card_come_back(model, tmp_path):
     assert loaded.target("crème brûlée", minus="red fox").name == "crème brûlée - fox, red fox"
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float8_e4m3fn, torch.float8_e5m2])
+def test_a_weight_that_is_too_large_for_the_type_is_named_before_anything_is_written(
+    dtype, tmp_path
+):
+    model = random_model()
+    with torch.no_grad():
+        model.blocks[1].mlp.fc_in.weight[3, 2] = -70000
+    limit = f"{torch.finfo(dtype).max:g}"
+    with pytest.raises(
+        ValueError, match=rf"`blocks.1.mlp.fc_in.weight` must fit .* up to {limit};"
+    ):
+        model.save_pretrained(tmp_path / "model", dtype=dtype)
+    assert not list(tmp_path.iterdir())
+    model.save_pretrained(tmp_path / "model", dtype=torch.bfloat16)
+
+
+def test_a_weight_that_was_not_finite_is_saved_as_it_is(tmp_path):
+    model = random_model()
+    with torch.no_grad():
+        model.ln_final.b[0], model.ln_final.b[1] = float("inf"), float("nan")
+    model.save_pretrained(tmp_path, dtype=torch.float16)
+    assert vt.load(tmp_path).ln_final.b[:2].isfinite().tolist() == [False, False]
+
+
 def test_a_model_that_knows_nothing_of_itself_comes_back_as_such(tmp_path):
     random_model().save_pretrained(tmp_path)
     loaded = vt.load(tmp_path)

@@ -38,7 +38,7 @@ def vitreous(
 def explain(
     image: Annotated[
         Path | None,
-        typer.Argument(help="Image file; without one, a sample of what it was trained on."),
+        typer.Argument(help="Image file; without one, a sample that goes with the model."),
     ] = None,
     sample: Annotated[
         str | None,

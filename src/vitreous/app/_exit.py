@@ -1,5 +1,6 @@
 """How a command ends: every error becomes one line and an exit code."""
 
+import io
 import os
 import signal
 import sys
@@ -36,6 +37,8 @@ class Resumable(Exception):
 
 def main() -> None:
     """Runs the command line and ends the process with its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # not every terminal has emoji
     sys.exit(run(sys.argv[1:]))
 
 

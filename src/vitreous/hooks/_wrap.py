@@ -4,13 +4,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from vitreous._errors import HookError
 from vitreous.hooks._cache import ActivationCache
 from vitreous.hooks._hook_point import HookPoint
 from vitreous.hooks._hooked_module import HookedModule
 from vitreous.hooks._names import HookNames, NamesFilter
+from vitreous.hooks._outputs import parts_of, with_parts
 from vitreous.hooks._recorder import base_of
 
 
@@ -18,9 +18,9 @@ def wrap(module: nn.Module) -> "WrappedModule":
     """Gives any module the hooks, cached runs and interventions of a `HookedModule`.
 
     Names are module paths (`layer1.0.conv1`) and stand for what that module returns. Where it
-    returns a tuple, list or dictionary, its tensors are `path[0]` or `path[key]`. A module that
-    runs several times in a pass has a value for each call, `path:0`, `path:1`; a hook on `path`
-    fires at every one.
+    returns a tuple, list, dictionary or dataclass, its tensors are `path[0]` or `path[key]`. A
+    module that runs several times in a pass has a value for each call, `path:0`, `path:1`; a hook
+    on `path` fires at every one.
 
     The module itself is untouched: torch hooks are on it only while a watched pass runs.
 
@@ -123,9 +123,9 @@ class WrappedModule(HookedModule):
                     f"A hook on `{path}` needs a tensor; that module returns "
                     f"{type(output).__name__}. {_ways_out(path, output)}"
                 )
-            leaves, structure = pytree.tree_flatten_with_path(output)
-            edited = [self._visit(path, path + _part(key), call, leaf) for key, leaf in leaves]
-            return pytree.tree_unflatten(edited, structure)
+            parts = parts_of(output)
+            visited = [self._visit(path, path + part, call, value) for part, value in parts]
+            return with_parts(output, visited)
 
         depth = self.depth
         return lambda *of_call: visit(*of_call) if self.depth == depth else None
@@ -170,16 +170,8 @@ def _require_parts(asked: Sequence[str], recorded: Iterable[str]) -> None:
         )
 
 
-def _part(keys: Sequence[Any]) -> str:
-    """Where a tensor lies in what a module returned: `[logits]`, `[hidden][0]`."""
-    words = ("key", "idx", "name")  # of dictionaries, of sequences, of named tuples
-    found = (next((getattr(k, word) for word in words if hasattr(k, word)), k) for k in keys)
-    return "".join(f"[{each}]" for each in found)
-
-
 def _ways_out(path: str, output: Any) -> str:
-    leaves, _ = pytree.tree_flatten_with_path(output)
-    parts = [path + _part(keys) for keys, leaf in leaves if isinstance(leaf, Tensor)]
+    parts = [path + part for part, value in parts_of(output) if isinstance(value, Tensor)]
     return f"Hook one of {', '.join(parts[:4])}." if parts else "Hook a module inside of it."
 
 

@@ -27,7 +27,7 @@ from vitreous.models._processing import (
 )
 from vitreous.models._results import as_numbers, label_names
 from vitreous.models._rows import StreamRows
-from vitreous.models._saving import weight_hash
+from vitreous.models._saving import as_stored, weight_hash
 from vitreous.models._target import Readout, Target
 from vitreous.models._vit import HookedViT
 
@@ -53,6 +53,7 @@ __all__ = [
     "TokenLayout",
     "ViTActivationCache",
     "as_numbers",
+    "as_stored",
     "center_writing_weights",
     "fold_layer_norm",
     "fold_layer_scale",

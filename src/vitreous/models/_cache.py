@@ -287,10 +287,10 @@ class ViTActivationCache(ViTRun):
         if recompute_ln:
             return norm.fused(residual_stack)
         scale = self.at(f"{name}.hook_scale")
-        chosen = self.layout.select(positions)
+        chosen = self.tokens_at(positions)
         if not is_behind:
             scale = scale[:, chosen]
-        elif scale.shape[1] > 1 and chosen != self.layout.select("readout"):
+        elif scale.shape[1] > 1 and chosen != self.tokens_at("readout"):
             raise ValueError(
                 "Pooling comes before the final norm here, with a scale per head; rows per token "
                 "have none. Use `cache.logit_attrs` or `target.readout(cache)`."
@@ -312,7 +312,7 @@ class ViTActivationCache(ViTRun):
             target: From `model.target(...)`.
             positions: The tokens that the rows are about.
         """
-        weights = target.readout(self).weights[:, self.layout.select(positions)]
+        weights = target.readout(self).weights[:, self.tokens_at(positions)]
         weights = weights if self.has_batch_dim else weights[0]
         return (residual_stack * weights).sum(-1)
 

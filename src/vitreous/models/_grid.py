@@ -8,17 +8,21 @@ from vitreous.models._config import HookedViTConfig
 from vitreous.models._layout import TokenLayout
 
 
-def layout_of(cfg: HookedViTConfig, grid: tuple[int, int]) -> TokenLayout:
-    """The tokens of a model whose patches have that many rows and columns."""
+def layout_of(cfg: HookedViTConfig, grid: tuple[int, int], *, has_grid: bool = True) -> TokenLayout:
+    """The tokens of a model whose patches have that many rows and columns.
+
+    Without `has_grid` only their number is known.
+    """
     readouts = {"cls": "cls", "cls_mean": "cls_patches", "mean": "patches"}
     readout = readouts.get(cfg.pooling.kind, "all")
     if cfg.pooling.counts_prefix and cfg.pooling.kind != "cls":
         readout = "all"
     (rows, columns), (height, width) = cfg.image_shape, cfg.patch_shape
-    margin = (rows % height, columns % width) if grid == cfg.grid else (0, 0)
+    is_configured = grid == cfg.grid and has_grid
+    margin = (rows % height, columns % width) if is_configured else (0, 0)
     return TokenLayout(
         int(cfg.cls_token), int(cfg.distillation_token), cfg.n_registers,
-        (1, *grid), cfg.patch_shape, readout, margin,
+        (1, *grid), cfg.patch_shape, readout, margin, has_grid,
     )  # fmt: skip
 
 

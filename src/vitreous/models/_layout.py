@@ -30,6 +30,8 @@ class TokenLayout:
         readout: What the head reads: `"cls"` (the distillation token too, where there is one),
             `"patches"`, `"cls_patches"` (both) or `"all"`.
         margin: Pixel rows and columns behind the last patches, too few for another.
+        has_grid: Whether `grid` says where patches are. Of a stream that came from images of
+            another size only their number is known, and asking for places raises `ValueError`.
     """
 
     cls: int
@@ -39,6 +41,7 @@ class TokenLayout:
     patch_size: tuple[int, int]
     readout: str = "cls"
     margin: tuple[int, int] = (0, 0)
+    has_grid: bool = True
 
     @property
     def n_prefix(self) -> int:
@@ -56,7 +59,7 @@ class TokenLayout:
 
     def names(self) -> list[str]:
         """One short name per token: `cls`, `dist`, `reg0`, `r3c5`, or `f2r3c5` in clips."""
-        frames, rows, columns = self.grid
+        frames, rows, columns = self._places()
         prefix = ["cls"] * self.cls + ["dist"] * self.distillation
         registers = [f"reg{i}" for i in range(self.registers)]
         patches = [
@@ -71,7 +74,7 @@ class TokenLayout:
         """The token of the patch at a row and column (and frame); negatives count from the end."""
         place = []
         for word, got, size in zip(
-            ("frame", "row", "column"), (frame, row, column), self.grid, strict=True
+            ("frame", "row", "column"), (frame, row, column), self._places(), strict=True
         ):
             if not -size <= got < size:
                 raise ValueError(
@@ -140,7 +143,7 @@ class TokenLayout:
         Returns:
             Shares in [0, 1] on the patch grid.
         """
-        _, rows, columns = self.grid
+        _, rows, columns = self._places()
         height, width = self.patch_size
         size = (rows * height + self.margin[0], columns * width + self.margin[1])
         if tuple(mask.shape[-2:]) != size:
@@ -222,7 +225,9 @@ class TokenLayout:
         return [i % self.n_tokens for i in whole]
 
     def _masked(self, mask: Tensor) -> list[int]:
-        shapes = ((self.n_tokens,), self.grid, self._grid())
+        shapes = [(self.n_tokens,)]
+        if mask.ndim > 1:
+            shapes += [self._places(), self._grid()]
         if tuple(mask.shape) not in shapes:
             raise ValueError(
                 f"A mask of `positions` must cover {self.n_tokens} tokens or the "
@@ -233,14 +238,30 @@ class TokenLayout:
         return [offset + i for i in mask.flatten().nonzero().flatten().tolist()]
 
     def _grid(self) -> tuple[int, ...]:
-        return self.grid if self.grid[0] > 1 else self.grid[1:]
+        grid = self._places()
+        return grid if grid[0] > 1 else grid[1:]
+
+    def _places(self) -> tuple[int, int, int]:
+        self.require_grid()
+        return self.grid
+
+    def require_grid(self) -> None:
+        """Raises `ValueError` where the places of patches aren't known."""
+        if not self.has_grid:
+            raise ValueError(
+                "Rows and columns of patches must be known here; got "
+                f"{self.n_tokens} tokens, another number than at the model's own size. "
+                "`model.layout_for(images)` knows them: pass it as `layout=` to a run that starts "
+                "from a stream, or its token indices."
+            )
 
     def _census(self) -> str:
         frames, rows, columns = self.grid
         counts = {"class": self.cls, "distillation": self.distillation, "register": self.registers}
         words = [f"{n} {word} token{'s' * (n > 1)}" for word, n in counts.items() if n]
         clip = f"{frames} x " if frames > 1 else ""
-        return ", ".join([*words, f"{clip}{rows} x {columns} patches"])
+        patches = f"{clip}{rows} x {columns}" if self.has_grid else f"{self.n_patches}"
+        return ", ".join([*words, f"{patches} patches"])
 
 
 def _whole(got: object) -> int:

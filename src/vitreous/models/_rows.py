@@ -111,7 +111,7 @@ class StreamRows:
         for layer in range(n_mlps):
             mlp, name = self._mlp(layer), f"blocks.{layer}.mlp.out_norm.hook_scale"
             bias = bias + mlp.output_bias(None if mlp.out_norm is None else self._at(name))
-        n_tokens = len(self.run.layout.select(self.positions))
+        n_tokens = len(self.run.tokens_at(self.positions))
         return bias.expand(self.run.n_images, n_tokens, -1)
 
     def _scales(self, layer: int) -> dict[str, Float[Tensor, "batch positions 1"]]:

@@ -39,8 +39,18 @@ class ViTRun(ActivationCache):
 
     @property
     def layout(self) -> TokenLayout:
-        """Where tokens are, at the size that was run."""
+        """Where tokens are, at the size that was run.
+
+        Raises:
+            ValueError: The run started from a stream of images of another size than the model's,
+                and wasn't told `layout=`.
+        """
+        self._run.layout.require_grid()
         return self._run.layout
+
+    def tokens_at(self, positions: Any) -> list[int]:
+        """The indices of tokens; by name or number, they exist where the grid isn't known too."""
+        return self._run.layout.select(positions)
 
     @property
     def n_images(self) -> int:
@@ -57,7 +67,7 @@ class ViTRun(ActivationCache):
         value = value if self.has_batch_dim else value[None]
         if isinstance(positions, str) and positions == "all":
             return value
-        return value[:, self.layout.select(positions)]
+        return value[:, self.tokens_at(positions)]
 
     @contextmanager
     def as_in_the_run(self, *, in_graph: bool = False) -> Iterator[None]:
@@ -70,7 +80,9 @@ class ViTRun(ActivationCache):
         """The weights, edits and grid of the run, for `model.load_cache`."""
         # Weights that changed since the run can't be told any more.
         weights = weight_hash(self.model) if self._run.has_its_weights() else None
-        return {"weights": weights, "edited": sorted(self.edited), "grid": self.layout.grid[1:]}
+        layout = self._run.layout
+        where = {"grid": layout.grid[1:], "has_grid": layout.has_grid}
+        return {"weights": weights, "edited": sorted(self.edited), **where}
 
     def require_unedited(self, *parts: str) -> None:
         """Raises when a hook of the run edited a point whose name holds one of `parts`."""

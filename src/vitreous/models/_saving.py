@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,10 @@ def save_pretrained(
         model: With its labels, preprocessing, card and means.
         folder: Made where it doesn't exist.
         dtype: What floating-point weights are stored as; None keeps theirs.
+
+    Raises:
+        OSError: The folder can't be written.
+        ValueError: A weight is too large for `dtype`, or that is no floating-point type.
     """
     if model.cfg.stem:
         raise ValueError(
@@ -36,15 +41,11 @@ def save_pretrained(
             "of another library. Save the model that it was converted from."
         )
     folder = Path(folder)
-    about = _description(model)
+    about, tensors = _description(model), as_stored(model.state_dict(), dtype)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unwritable(folder, error) from error
-    tensors = {
-        name: value.detach().cpu().to(dtype or value.dtype).contiguous().clone()
-        for name, value in model.state_dict().items()
-    }
     save_whole(folder / "model.safetensors", tensors)
     if model.means is None:
         (folder / "means.safetensors").unlink(missing_ok=True)  # of a model that lay here before
@@ -52,6 +53,31 @@ def save_pretrained(
         model.means.save(folder / "means.safetensors")
     with written_whole(folder / "config.json") as beside:
         beside.write_text(about + "\n", encoding="utf-8")
+
+
+def as_stored(tensors: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> dict[str, Tensor]:
+    """Copies on the CPU, ready for a file, with floating-point numbers of another type if asked.
+
+    Raises:
+        ValueError: A number is too large for that type, or it is no floating-point type.
+    """
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise ValueError(
+            f"`dtype` must be a floating-point type; got {dtype!r}. Pass torch.float16, or None."
+        )
+    return {name: _stored(name, value.detach().cpu(), dtype) for name, value in tensors.items()}
+
+
+def _stored(name: str, value: Tensor, dtype: torch.dtype | None) -> Tensor:
+    if dtype is None or not value.is_floating_point():
+        return value.contiguous().clone()
+    largest = value.where(value.isfinite(), 0).abs().amax().item() if value.numel() else 0
+    if largest > torch.finfo(dtype).max:
+        raise ValueError(
+            f"`{name}` must fit into {str(dtype).removeprefix('torch.')}, up to "
+            f"{torch.finfo(dtype).max:g}; got {largest:g}. Store it in a larger type."
+        )
+    return value.to(dtype, copy=True).contiguous()
 
 
 def _description(model: "HookedViT") -> str:

@@ -142,7 +142,7 @@ class Target:
             return _through_map(pooling.map, directions[:, 0], cache)
         if pooling.kind == "cls_mean":
             directions = directions.unflatten(-1, (2, -1)).squeeze(1)
-        rows = torch.stack(pooling.token_weights(cache.layout, directions))
+        rows = torch.stack(pooling.token_weights(cache._run.layout, directions))
         return torch.einsum("bpm,pt->btm", directions, rows), directions.new_zeros(len(directions))
 
     def _coefficients(self) -> Tensor:

@@ -109,6 +109,7 @@ class HookedViT(WeightViews, HookedModule):
         return_type: ReturnType | None = "logits",
         start_at_layer: int | None = None,
         stop_at_layer: int | None = None,
+        layout: TokenLayout | None = None,
     ) -> Tensor | None:
         """Runs the model, or a stretch of its blocks.
 
@@ -120,6 +121,9 @@ class HookedViT(WeightViews, HookedModule):
             start_at_layer: The first block to run; `n_layers` runs the readout alone.
             stop_at_layer: The block not to run any more; the stream that would enter it is
                 returned, whatever `return_type` says. Negative ones count from the end.
+            layout: With `start_at_layer`, where the tokens of the stream are: what
+                `layout_for(images)` says of the images that it came from. None means the
+                configured size, or nobody knows where the stream has another number of tokens.
 
         Returns:
             Logits `[batch labels]` (`[batch tokens labels]` without pooling), or what was asked
@@ -136,7 +140,11 @@ class HookedViT(WeightViews, HookedModule):
         )
         if stops_early:
             last = last_watched(self.hook_dict.values(), first)
-        resid = self._resid(x) if start_at_layer is not None else self.embed(x)
+        if start_at_layer is None:
+            _require_no_layout(layout)
+            resid = self.embed(x)
+        else:
+            resid = self._resid(x, layout)
         for block in self.blocks[first:last]:
             resid = block(resid)
         if stop_at_layer is not None:
@@ -202,11 +210,12 @@ class HookedViT(WeightViews, HookedModule):
         return self.layout if grid == self.cfg.grid else layout_of(self.cfg, grid)
 
     def _layout_of_tokens(self, n_tokens: int) -> TokenLayout:
-        """The layout at another size: a strip, for those who need nothing but the counts."""
-        same = n_tokens == self.layout.n_tokens
-        return self.layout if same else layout_of(self.cfg, (1, n_tokens - self.layout.n_prefix))
+        """The layout of a stream, which tells no more of another size than how many patches."""
+        if n_tokens == self.layout.n_tokens:
+            return self.layout
+        return layout_of(self.cfg, (1, n_tokens - self.layout.n_prefix), has_grid=False)
 
-    def _resid(self, x: Tensor) -> Tensor:
+    def _resid(self, x: Tensor, layout: TokenLayout | None) -> Tensor:
         if x.ndim != 3 or x.shape[-1] != self.cfg.d_model:
             raise ValueError(
                 f"With `start_at_layer`, the input must be a residual stream [images, tokens, "
@@ -216,6 +225,11 @@ class HookedViT(WeightViews, HookedModule):
             raise ValueError(
                 f"The stream must have {self.layout.n_tokens} tokens, since attention of this "
                 f"model depends on their places; got {x.shape[1]}. Keep all tokens."
+            )
+        if layout is not None and layout.n_tokens != x.shape[1]:
+            raise ValueError(
+                f"`layout` must have the {x.shape[1]} tokens of the stream; got one of "
+                f"{layout.n_tokens}. Pass `model.layout_for(images)` of the images it came from."
             )
         return x
 
@@ -261,8 +275,10 @@ class HookedViT(WeightViews, HookedModule):
         **forward: Any,
     ) -> ViTActivationCache:
         x = args[0] if args else forward["x"]
-        restarted = forward.get("start_at_layer") is not None
-        layout = self._layout_of_tokens(x.shape[1]) if restarted else self.layout_for(x)
+        if forward.get("start_at_layer") is None:
+            layout = self.layout_for(x)
+        else:
+            layout = forward.get("layout") or self._layout_of_tokens(x.shape[1])
         derivation = ViTDerivation(self, layout, edited)
         return ViTActivationCache(values, keys, self.names, derivation, edited=edited, model=self)
 
@@ -280,7 +296,8 @@ class HookedViT(WeightViews, HookedModule):
                 f"{weight_hash(self)}; it says {weights}. Load the model that was run, or use "
                 "`ActivationCache.load` for the stored values alone."
             )
-        layout, edited = layout_of(self.cfg, tuple(saved.about["grid"])), saved.about["edited"]
+        has_grid, edited = saved.about.get("has_grid", True), saved.about["edited"]
+        layout = layout_of(self.cfg, tuple(saved.about["grid"]), has_grid=has_grid)
         return ViTActivationCache(
             dict(saved.items()),
             list(saved),
@@ -297,11 +314,6 @@ class HookedViT(WeightViews, HookedModule):
 
     def select_positions(self, positions: Any, n_tokens: int) -> list[int]:
         if n_tokens != self.layout.n_tokens and n_tokens != 1:
-            if isinstance(positions, tuple):
-                raise ValueError(
-                    f"(row, column) needs the configured grid, {self.cfg.grid}; got {positions} in "
-                    f"a pass at another size. Pass `layout_for(images).index{positions}`."
-                )
             return self._layout_of_tokens(n_tokens).select(positions)
         return self.layout.resolve(positions, n_tokens)
 
@@ -327,3 +339,11 @@ class HookedViT(WeightViews, HookedModule):
     def save_pretrained(self, folder: Any, dtype: torch.dtype | None = None) -> None:
         """Writes `config.json`, `model.safetensors` and, with means, `means.safetensors`."""
         save_pretrained(self, folder, dtype)
+
+
+def _require_no_layout(layout: TokenLayout | None) -> None:
+    if layout is not None:
+        raise ValueError(
+            "`layout` must come with `start_at_layer`: images have their own; got it without. "
+            "Leave it out."
+        )

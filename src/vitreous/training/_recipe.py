@@ -9,7 +9,7 @@ import torch
 
 from vitreous.data import ClassNames, Images, Preprocessing
 from vitreous.hooks import Means
-from vitreous.models import HookedViT, HookedViTConfig, weight_hash
+from vitreous.models import HookedViT, HookedViTConfig, as_stored, weight_hash
 from vitreous.training._batches import Augmentation, unchanged
 from vitreous.training._fit import accuracy, fit
 from vitreous.training._logs import Log, Progress
@@ -170,6 +170,4 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _round_to_half(model: HookedViT) -> None:
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(parameter.half())
+    model.load_state_dict(as_stored(model.state_dict(), torch.float16))

@@ -12,7 +12,7 @@ from torch import nn
 
 from vitreous._errors import WeightsError
 from vitreous.hooks import save_whole
-from vitreous.models import HookedViT
+from vitreous.models import HookedViT, as_stored
 from vitreous.training._state import State, first_difference
 
 UNFINISHED = "unfinished.safetensors"
@@ -79,10 +79,7 @@ class RunFolder:
     def keep_weights(self, model: nn.Module, step: int) -> None:
         """Writes a checkpoint that `vt.load(folder, checkpoint=step)` reads."""
         (self.path / "checkpoints").mkdir(exist_ok=True)
-        tensors = {
-            name: value.detach().cpu().half() if value.is_floating_point() else value.cpu()
-            for name, value in model.state_dict().items()
-        }
+        tensors = as_stored(model.state_dict(), torch.float16)
         save_whole(self.path / "checkpoints" / f"{step}.safetensors", tensors)
 
     def finish(self, model: HookedViT) -> None:

@@ -154,6 +154,20 @@ def test_help_imports_no_torch():
     assert "explain" in ended.stdout
 
 
+def test_a_terminal_without_emoji_gets_question_marks():
+    code = (
+        "import sys; sys.argv = ['vitreous', 'work']; import typer; "
+        "from vitreous.app import _commands, main; "
+        "_commands.app = typer.Typer(); _commands.app.callback()(lambda: None); "
+        "_commands.app.command('work')(lambda: print('\N{CAT FACE} cat')); main()"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "? cat\n", "")
+
+
 def test_the_version_is_printed(capsys):
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.startswith("0.")

@@ -135,3 +135,10 @@ def test_a_folder_can_not_be_made_where_a_file_lies(tmp_path):
     with pytest.raises(OSError, match=r"`.*file` must be writable; got 'File exists'\. Choose"):
         random_model().save_pretrained(tmp_path / "file")
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.complex64, "float16", 16])
+def test_weights_are_stored_as_floating_point_numbers(tmp_path, dtype):
+    with pytest.raises(ValueError, match=r"`dtype` must be a floating-point type; got .*\. Pass t"):
+        random_model().save_pretrained(tmp_path / "model", dtype=dtype)
+    assert not list(tmp_path.iterdir())

@@ -34,7 +34,9 @@ def load(
     """Loads a model, in evaluation mode.
 
     Args:
-        name: A shipped model (`"digits"`), `"timm:NAME"`, or a folder that `save_pretrained` made.
+        name: A shipped model (`"digits"`), a name behind its source (`"timm:NAME"`,
+            `"hf:OWNER/NAME"`, `"open_clip:ARCH/TAG"`, `"torchvision:NAME"`, `"prisma:NAME"`), or a
+            folder that `save_pretrained` made.
         weights: A safetensors file to read instead of downloading.
         revision: Branch, tag or commit of the repository to download from.
         cache_dir: Where downloads are kept; None means where the source library keeps them.

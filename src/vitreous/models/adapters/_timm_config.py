@@ -62,7 +62,7 @@ def read_model(module: Any) -> Reading:
     if model.unread:
         name = next(iter(model.unread.values()))
         raise unsupported(f"Each weight must be one that `HookedViT` has; got `{name}`")
-    fields = {"ln_pre": ln_pre} | embedding.fields | blocks.fields | pooling.fields
+    fields: dict[str, Any] = {"ln_pre": ln_pre} | embedding.fields | blocks.fields | pooling.fields
     try:
         config = HookedViTConfig(d_model=module.embed_dim, **fields)
     except ValueError as error:  # whose end says what to do about a configuration

@@ -134,7 +134,7 @@ class Target:
         return torch.stack(directions, 1), sum(constants[1:], constants[0])
 
     def _on_tokens(
-        self, directions: Float[Tensor, "batch heads d_pooled"], cache: "ViTActivationCache"
+        self, directions: Float[Tensor, "#batch heads d_pooled"], cache: "ViTActivationCache"
     ) -> tuple[Float[Tensor, "batch tokens d_model"], Float[Tensor, " batch"]]:
         """The same directions on tokens, and what the pooling itself adds."""
         pooling = self.model.pooling

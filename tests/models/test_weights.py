@@ -4,9 +4,18 @@ import copy
 
 import pytest
 import torch
+from hypothesis import strategies as st
 from torch import nn
 
-from tests.laws._models import assert_equal, build, configs, images_for, law, random_like
+from tests.laws._models import (
+    assert_equal,
+    attentions,
+    build,
+    configs,
+    images_for,
+    law,
+    random_like,
+)
 from tests.laws.test_spans import THREE
 from vitreous._errors import HookError
 from vitreous.models import NormConfig
@@ -20,21 +29,33 @@ ATTENTION = [name for name in STACKS if not name.endswith(("in", "out"))]
 def test_values_are_what_the_weights_make_of_their_inputs(cfg):
     model, images = build(cfg), images_for(cfg)
     _, cache = model.run_with_cache(images)
-    patches = torch.nn.functional.unfold(images, cfg.patch_size, stride=cfg.patch_size).mT
     embedded = cache["hook_embed"][:, model.layout.n_prefix :]
-    assert_equal(embedded, patches @ model.W_E + model.b_E)
+    if cfg.patch_norm is not None:
+        embedded = cache["embedding.hook_patches"]
+    if cfg.stem:
+        with pytest.raises(ValueError, match="`W_E` needs patches that are embedded by one linear"):
+            _ = model.W_E
+    else:
+        patches = torch.nn.functional.unfold(images, cfg.patch_size, stride=cfg.patch_size).mT
+        assert_equal(embedded, patches @ model.W_E + model.b_E)
     for i in range(cfg.n_layers):
         x = cache["resid_pre", i] if cfg.norm is None else cache["normalized", i, "ln1"]
         for letter in "QKV":
             projected = torch.einsum("btm,hmd->bthd", x, getattr(model, f"W_{letter}")[i])
             expected = projected + getattr(model, f"b_{letter}")[i]
             assert_equal(cache[letter.lower(), i], expected)
-        written = torch.einsum("bthd,hdm->btm", cache["z", i], model.W_O[i]) + model.b_O[i]
-        assert_equal(cache["attn_out", i], written)
+        if not model.blocks[i].attn.norms_of_output:
+            written = torch.einsum("bthd,hdm->btm", cache["z", i], model.W_O[i]) + model.b_O[i]
+            assert_equal(cache["attn_out", i], written)
         if not cfg.attn_only:
-            mid = cache["resid_mid", i] if cfg.norm is None else cache["normalized", i, "ln2"]
+            read = {"ln1": cache["resid_pre", i]} if cfg.parallel else {"ln2": cache["mlp_in", i]}
+            [(norm, mid)] = read.items()
+            mid = mid if cfg.norm is None else cache["normalized", i, norm]
+            mid = mid if cfg.mlp_in_norm is None else cache["normalized", i, "mlp.in_norm"]
             assert_equal(cache["pre", i], mid @ model.W_in[i] + model.b_in[i])
-            assert_equal(cache["mlp_out", i], cache["post", i] @ model.W_out[i] + model.b_out[i])
+            if cfg.out_norm is None:
+                said = cache["post", i] @ model.W_out[i] + model.b_out[i]
+                assert_equal(cache["mlp_out", i], said)
 
 
 @law(configs())
@@ -68,16 +89,23 @@ def test_qk_and_ov_are_what_heads_compute(cfg):
     model, images = build(cfg), images_for(cfg)
     _, cache = model.run_with_cache(images)
     x = cache["resid_pre", 0] if cfg.norm is None else cache["normalized", 0, "ln1"]
-    heads = torch.einsum("btm,hmn->bthn", x, model.OV.AB[0])
-    moved = torch.einsum("bhqk,bkhm->bqhm", cache["pattern", 0], heads)
-    constant = torch.einsum("hd,hdm->hm", model.b_V[0], model.W_O[0])
-    assert_equal(cache["result", 0], moved + constant)
-    assert_equal(model.blocks[0].attn.OV.AB, model.OV[0].AB)
-    if cfg.attention.qk_norm is not None:
-        for owner in (model, model.blocks[0].attn):
-            with pytest.raises(ValueError, match="got a model that normalizes queries and keys"):
+    owners, parts = (model, model.blocks[0].attn), cfg.attention
+    if parts.z_norm is not None or cfg.out_norm is not None:
+        for owner in owners:
+            with pytest.raises(ValueError, match="got a model that normalizes what its heads"):
+                _ = owner.OV
+    else:
+        heads = torch.einsum("btm,hmn->bthn", x, model.OV.AB[0])
+        moved = torch.einsum("bhqk,bkhm->bqhm", cache["pattern", 0], heads)
+        constant = torch.einsum("hd,hdm->hm", model.b_V[0], model.W_O[0])
+        assert_equal(cache["result", 0], moved + constant)
+        assert_equal(model.blocks[0].attn.OV.AB, model.OV[0].AB)
+    if parts.qk_norm is not None or parts.rotary is not None:
+        does = "turns" if parts.qk_norm is None else "normalizes"
+        for owner in owners:
+            with pytest.raises(ValueError, match=f"got a model that {does} queries and keys"):
                 _ = owner.QK
-    elif not cfg.attention.qkv_bias:
+    elif not (parts.qkv_bias or parts.causal or parts.relative_bias):
         scores = torch.einsum("bqm,hmn,bkn->bhqk", x, model.QK.AB[0], x) * cfg.d_head**-0.5
         assert_equal(cache["attn_scores", 0], scores)
 
@@ -215,7 +243,18 @@ def test_gradients_flow_into_a_blocks_views():
     assert through_view[:8].eq(2).all() and not through_view[8:].any()
 
 
-@law(configs())
+@pytest.mark.parametrize(
+    "changes", [{"out_norm": NormConfig()}, {"attention": AttentionConfig(z_norm=NormConfig())}]
+)
+def test_biases_that_depend_on_the_token_do_not_accumulate_to_one(changes):
+    with pytest.raises(ValueError, match="`accumulated_bias` needs outputs whose bias is"):
+        build(THREE.replace(**changes)).accumulated_bias(1)
+
+
+PLAIN = attentions(turns=True, offsets=False, z_norm=st.none())
+
+
+@law(configs(out_norm=None, parallel=False, attention=PLAIN, d_head=st.sampled_from([None, 6])))
 def test_accumulated_biases_are_what_parts_write_without_inputs(cfg):
     model = build(cfg)
     for layer in range(cfg.n_layers + 1):

@@ -167,6 +167,8 @@ def test_images_may_require_gradients(model):
 
 # ---- configurations
 
+MAP = {"n_heads": 1, "d_head": 3, "d_out": 8}
+
 
 @law(configs())
 def test_a_configuration_survives_json(cfg):
@@ -176,7 +178,19 @@ def test_a_configuration_survives_json(cfg):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"image_size": (5, 9)}, r"`image_size` must be a multiple of `patch_size`; got"),
+        ({"image_size": (1, 9)}, r"`image_size` must have room for a patch of `patch_size`; got"),
+        ({"attention": {"relative_bias": True}, "n_registers": 1}, "alone in front of the patches"),
+        ({"attention": {"rotary": {}}, "d_head": 3}, "needs an even `d_head`; got 3"),
+        ({"parallel": True, "d_mlp": None}, "A parallel block needs an MLP"),
+        ({"pooling": {"kind": "map"}}, r"`PoolingConfig\.map` must be given for the kind 'map'"),
+        (
+            {"pooling": {"kind": "map", "map": MAP | {"norm": {}}}},
+            r"`MapConfig\.norm` stands in front of an MLP",
+        ),
+        (
+            {"pooling": {"kind": "map", "map": MAP | {"out_norm": {}, "d_mlp": 5}}},
+            r"`MapConfig\.out_norm` stands where there is no MLP",
+        ),
         ({"n_heads": 3}, r"`d_model` must divide by `n_heads`; got \(8, 3\)\. Pass `d_head`"),
         ({"cls_token": False}, r"`pooling\.kind='cls'` needs a class token"),
         (

@@ -301,12 +301,13 @@ class Attention(nn.Module):
         """`W_V @ W_O` per head: what a head writes of what it attends to.
 
         Raises:
-            ValueError: With a norm between the two there is no such fixed matrix.
+            ValueError: With a norm between or behind the two there is no such fixed matrix.
         """
-        if self.z_norm is not None:
+        if self.norms_of_output:
+            does = "have read" if self.z_norm is not None else "write"
             raise ValueError(
                 "`OV` needs an output that is linear in the values; got a model that normalizes "
-                "what its heads have read. Use `hook_result` of a run."
+                f"what its heads {does}. Use `hook_result` of a run."
             )
         return FactoredMatrix(self.W_V, self.W_O)
 

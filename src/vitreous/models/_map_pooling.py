@@ -64,6 +64,16 @@ class MapPooling(nn.Module):
             pooled = pooled + self.hook_mlp_out(self.mlp(normalize(self.norm, pooled)))
         return self.hook_pooled(normalize(self.out_norm, pooled))
 
+    def alone(
+        self, x: Float[Tensor, "batch tokens d_model"]
+    ) -> Float[Tensor, "batch tokens d_out"]:
+        """What each token is pooled to where it is the only one, past all hooks."""
+        pooled = self.write(self.values(x))
+        if self.mlp is not None:
+            read = pooled if self.norm is None else self.norm.fused(pooled)
+            pooled = pooled + self.mlp.project_out(self.mlp.activation(self.mlp.fc_in(read)))
+        return pooled if self.out_norm is None else self.out_norm.fused(pooled)
+
     def queries(
         self, x: Float[Tensor, "batch tokens d_model"]
     ) -> Float[Tensor, "batch 1 heads d_head"]:

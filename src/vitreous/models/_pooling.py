@@ -52,6 +52,14 @@ class Pooling(nn.Module):
             return [torch.cat([x[:, 0], self._mean(x, layout)], -1)]
         return [x[:, i] for i in range(1 + self.reads_distillation)]
 
+    def alone(
+        self, x: Float[Tensor, "batch tokens d_model"]
+    ) -> Float[Tensor, "batch tokens d_pooled"]:
+        """What each token is pooled to where it is the only one: a class token, and a patch."""
+        if self.map is not None:
+            return self.map.alone(x)
+        return torch.cat([x, x], -1) if self.kind == "cls_mean" else x
+
     def token_weights(self, layout: TokenLayout, like: Tensor) -> list[Float[Tensor, " tokens"]]:
         """Weights on tokens, one row for each vector that they are pooled to.
 

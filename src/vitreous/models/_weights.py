@@ -143,7 +143,8 @@ class WeightViews(nn.Module):
 
     @property
     def OV(self) -> FactoredMatrix:
-        """`W_V @ W_O` per layer and head."""
+        """`W_V @ W_O` per layer and head; raises for models with a norm around `W_O`."""
+        _ = self.blocks[0].attn.OV  # raises, with the reason
         return FactoredMatrix(self.W_V, self.W_O)
 
     def all_head_labels(self) -> list[str]:

@@ -85,7 +85,10 @@ class MLP(nn.Module):
         self, scale: Float[Tensor, "batch tokens 1"] | None
     ) -> Float[Tensor, "*#batch d_model"]:
         """What the MLP adds that no neuron wrote; per token behind a norm, held at `scale`."""
-        return self.b_out if self.out_norm is None else self.out_norm.divide(self.b_out, scale)
+        if self.out_norm is None:
+            return self.b_out
+        assert scale is not None
+        return self.out_norm.divide(self.b_out, scale)
 
     @property
     def W_in(self) -> Float[Tensor, "d_model d_mlp"]:

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from tests.laws._definition import defined
-from tests.laws._models import assert_equal, build, configs, images_for, law
+from tests.laws._models import assert_equal, build, configs, gap, images_for, law
 from tests.laws.test_spans import THREE, keep
+from tests.tiny import READOUTS, random_images, random_model
 from vitreous._errors import UnknownNameError
 from vitreous.models import HookedViT, HookedViTConfig, NormConfig, PoolingConfig
 
@@ -163,6 +164,21 @@ def test_images_may_require_gradients(model):
     assert images.grad is None
     model(images).sum().backward()
     assert images.grad.any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("readout", READOUTS)
+def test_every_part_runs_in_half_precision(readout, dtype):
+    model, images = random_model(**READOUTS[readout]), random_images()
+    expected = model(images)
+    model.to(dtype)
+    logits, cache = model.run_with_cache(images.to(dtype), names_filter=model.hook_names())
+    assert gap(logits.double(), expected) < 0.15
+    assert {value.dtype for value in cache.values()} == {dtype}
+    _, little = model.run_with_cache(images.to(dtype))
+    for name in model.hook_names():
+        assert little[name].dtype == dtype
+        assert little[name].shape == cache[name].shape
 
 
 # ---- configurations

@@ -87,7 +87,10 @@ class MLP(nn.Module):
         """What the MLP adds that no neuron wrote; per token behind a norm, held at `scale`."""
         weight, bias = self.fc_out.weight, self.fc_out.bias
         bias = weight.new_zeros(len(weight)) if bias is None else self._gained(bias)
-        return bias if self.out_norm is None else self.out_norm.divide(bias, scale)
+        if self.out_norm is None:
+            return bias
+        assert scale is not None
+        return self.out_norm.divide(bias, scale)
 
     @property
     def W_in(self) -> Float[Tensor, "d_model d_mlp"]:

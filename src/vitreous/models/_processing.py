@@ -100,6 +100,7 @@ def center_writing_weights(model: HookedViT) -> HookedViT:
                 _center(layer.bias, 0)
     if centered.cfg.ln_pre is None:
         embedding = centered.embedding
+        assert isinstance(embedding.patch, nn.Conv2d)
         _center(embedding.patch.weight, 0)
         _center(embedding.patch.bias, 0)
         tokens = (embedding.cls_token, embedding.distillation_token, embedding.registers)

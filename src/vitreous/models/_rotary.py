@@ -15,6 +15,9 @@ class Rotary(nn.Module):
     one those of `axial_angles`.
     """
 
+    cos: Tensor
+    sin: Tensor
+
     def __init__(self, config: HookedViTConfig) -> None:
         super().__init__()
         parts = config.attention.rotary

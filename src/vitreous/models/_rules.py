@@ -16,7 +16,13 @@ def same(x: Tensor) -> Tensor:
 
 
 def sum_of(*names: str) -> Rule:
-    return list(names), lambda first, *rest: sum(rest, first)
+    return list(names), _added
+
+
+def _added(first: Tensor, *rest: Tensor) -> Tensor:
+    for each in rest:
+        first = first + each
+    return first
 
 
 def norm_rule(

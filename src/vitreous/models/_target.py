@@ -111,16 +111,15 @@ class Target:
         self._require_rows(n_images)
         directions, constant = self._behind_norm(coefficients, cache)
         norm, first = model.ln_final, model.cfg.pooling.normalizes_tokens
-        scale = None if norm is None else cache.at("ln_final.hook_scale")
         if norm is not None and not first:
             constant = constant + _bias_of(norm, directions)
-            directions = norm.transposed(directions, scale)
+            directions = norm.transposed(directions, cache.at("ln_final.hook_scale"))
         weights, added = self._on_tokens(directions, cache)
         constant = constant + added
         if norm is not None and first:
             if norm.b is not None:
                 constant = constant + (weights.sum(1) * norm.b).sum(-1)
-            weights = norm.transposed(weights, scale)
+            weights = norm.transposed(weights, cache.at("ln_final.hook_scale"))
         return Readout(weights.expand(n_images, -1, -1), constant.expand(n_images))
 
     def _behind_norm(

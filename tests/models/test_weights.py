@@ -56,7 +56,7 @@ def assert_weights_are_those_of_a_run(model):
         if not block.attn.norms_of_output:
             written = torch.einsum("bthd,hdm->btm", cache["z", i], model.W_O[i]) + model.b_O[i]
             assert_equal(cache["attn_out", i], written)
-        if block.attn.z_norm is None:
+        if not block.attn.norms_of_output:
             assert_equal(block.attn.OV.AB, model.W_V[i] @ model.W_O[i])
         if not cfg.attn_only:
             read = {"ln1": cache["resid_pre", i]} if cfg.parallel else {"ln2": cache["mlp_in", i]}

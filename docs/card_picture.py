@@ -45,7 +45,8 @@ def card_picture(
     picture = f'<image id="scene" {_size(scene)} href="{_png(scene)}"/>'
     return (
         f'<div class="card-picture"><figure>{_svg(scene, picture, "The picture")}'
-        f"<figcaption><span>shows a {escape(truth)}</span><b>read as {answer}</b></figcaption></figure>"
+        f"<figcaption><span>shows a {escape(truth)}</span><b>read as {answer}</b></figcaption>"
+        "</figure>"
         f'<div style="--heads: {model.cfg.n_heads}">{"".join(lines)}</div></div>'
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from vitreous._claim import Claim
 from vitreous.models import load
 
 ROOT = Path(__file__).parents[2]
@@ -68,3 +69,13 @@ def test_two_processes_that_were_killed_go_on_to_the_same_bits_and_one_does_not(
     ran = trained(out, 2)
     assert ran.returncode == 0, ran.stderr
     assert (out / "model.safetensors").read_bytes() == (shared / "model.safetensors").read_bytes()
+
+
+def test_processes_that_come_second_are_all_refused_and_change_nothing(tmp_path):
+    out = tmp_path / "taken"
+    with Claim(out):  # as another training has
+        ran = trained(out, 2)
+        assert [path.name for path in out.iterdir()] == [".lock"]
+    assert ran.returncode != 0
+    refused = "must be written by one process at a time; got another one at work there"
+    assert ran.stderr.count(f"BlockingIOError: `{out}` {refused}") == 2

@@ -19,21 +19,6 @@ def writable_file(path: Path) -> Path:
     return target
 
 
-def new_folder(path: Path) -> Path:
-    """The folder, if it can be made, or is there and empty.
-
-    Raises:
-        OSError: There is something already, or the folder around it is missing or closed.
-    """
-    # What a kill left half-written is nothing.
-    things = path.iterdir() if path.is_dir() else [path] if path.exists() else []
-    if any(not thing.match(".*.part") for thing in things):
-        raise OSError(f"`{path}` must be new or empty; got something in it. Choose another path.")
-    target = path.resolve()
-    _try_writing(path, target.parent)
-    return target
-
-
 def _try_writing(path: Path, folder: Path) -> None:
     if not folder.is_dir():
         raise OSError(f"`{path}` must lie in a folder; got no `{folder}`. Create it first.")

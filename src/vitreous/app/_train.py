@@ -6,7 +6,6 @@ from pathlib import Path
 from tqdm import tqdm
 
 from vitreous.app._exit import Resumable
-from vitreous.app._outputs import new_folder
 from vitreous.training import (
     RECIPES,
     CsvLog,
@@ -39,7 +38,13 @@ def write_model(
 ) -> list[str]:
     """Trains a model into a folder, and returns what to say of it in the process that speaks."""
     recipe = _shortened(find_recipe(recipe_name), epochs, steps)
-    folder = RunFolder(_checked(out, resume))
+    folder = RunFolder(out.resolve())
+    was_finished = folder.finished is not None
+    if resume and not (was_finished or folder.is_unfinished):
+        raise OSError(
+            f"`{out}` must hold an unfinished training to go on with `--resume`; got none. "
+            "Check the path, or leave the option out."
+        )
     logs = [CsvLog(folder.path / "log.csv"), _Bar(recipe.name)]
     if log is not None:
         logs.append(find_log(log)(folder.path / log))
@@ -55,24 +60,13 @@ def write_model(
         f"Accuracy on {split}: {found['accuracy']:.2%} of {found['images']}"
         for split, found in model.card["tests"].items()
     ]
-    return [*tested, f"Model: {out}"]
+    return [*(["Finished before."] if was_finished else []), *tested, f"Model: {out}"]
 
 
 def _shortened(recipe: Recipe, epochs: int | None, steps: int | None) -> Recipe:
     if epochs is None and steps is None:
         return recipe
     return replace(recipe, plan=replace(recipe.plan, epochs=epochs, steps=steps))
-
-
-def _checked(out: Path, resume: bool) -> Path:
-    if RunFolder(out).is_unfinished:
-        return out.resolve()
-    if resume:
-        raise OSError(
-            f"`{out}` must hold an unfinished training to go on with `--resume`; got none. "
-            "Check the path, or leave the option out."
-        )
-    return new_folder(out)
 
 
 class _Bar:

@@ -4,6 +4,7 @@ from vitreous.models._attention import Attention
 from vitreous.models._block import Block
 from vitreous.models._cache import ViTActivationCache
 from vitreous.models._check import CheckReport, CheckRow
+from vitreous.models._checkpoints import kept_steps
 from vitreous.models._config import (
     AttentionConfig,
     HookedViTConfig,
@@ -27,7 +28,7 @@ from vitreous.models._processing import (
 )
 from vitreous.models._results import as_numbers, label_names
 from vitreous.models._rows import StreamRows
-from vitreous.models._saving import as_stored, weight_hash
+from vitreous.models._saving import as_stored, saved_description, weight_hash
 from vitreous.models._target import Readout, Target
 from vitreous.models._vit import HookedViT
 
@@ -60,8 +61,10 @@ __all__ = [
     "fold_value_biases",
     "from_module",
     "get_act_name",
+    "kept_steps",
     "label_names",
     "load",
+    "saved_description",
     "shipped_folder",
     "shipped_models",
     "weight_hash",

@@ -18,12 +18,15 @@ def checkpoint_file(folder: Path, step: int, card: dict[str, Any]) -> tuple[Path
     """
     path = folder / "checkpoints" / f"{step}.safetensors"
     if not path.is_file():
-        steps = {
-            int(file.stem) for file in path.parent.glob("*.safetensors") if file.stem.isdigit()
-        }
-        steps |= {card["steps"]} if "steps" in card else set()
+        steps = {*kept_steps(folder), *([card["steps"]] if "steps" in card else [])}
         raise unknown_checkpoint(folder.name, step, sorted(steps))
     return path, {key: card[key] for key in _TRUE_OF_ALL if key in card} | {"steps": step}
+
+
+def kept_steps(folder: Path) -> list[int]:
+    """The steps of a training whose weights were kept in its folder."""
+    files = (folder / "checkpoints").glob("*.safetensors")
+    return sorted(int(file.stem) for file in files if file.stem.isdigit() and file.is_file())
 
 
 def unknown_checkpoint(model: str, step: int, steps: Sequence[int]) -> UnknownNameError:

@@ -76,7 +76,7 @@ def _written(
     changed = [kwargs.get("out")]
     if in_place or kwargs.get("inplace"):
         changed += args[:1] or [kwargs.get(each) for each in ("input", "tensor")]
-    flat = [each for group in changed for each in (group if _is_several(group) else [group])]
+    flat = [each for group in changed for each in _listed(group)]
     return [each for each in flat if isinstance(each, ReadOnly)]
 
 
@@ -90,8 +90,8 @@ def _views_marked(returned: Any, sources: Sequence[ReadOnly]) -> Any:
     return returned if source is None else ReadOnly.of(returned, source.why)
 
 
-def _is_several(value: Any) -> bool:
-    return isinstance(value, tuple | list)
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, tuple | list) else [value]
 
 
 def share_memory(one: Tensor, other: Tensor) -> bool:

@@ -80,6 +80,15 @@ def _stored(name: str, value: Tensor, dtype: torch.dtype | None) -> Tensor:
     return value.to(dtype, copy=True).contiguous()
 
 
+def saved_description(folder: Path) -> dict[str, Any] | None:
+    """What is said of the model that `save_pretrained` wrote; None where it wrote none."""
+    try:
+        about = read_json(folder / "config.json")
+    except WeightsError:
+        return None
+    return about if about.get("format") == FORMAT else None
+
+
 def _description(model: "HookedViT") -> str:
     about = {
         "format": FORMAT,

@@ -4,6 +4,7 @@ import json
 import time
 import uuid
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, is_dataclass
 from itertools import islice
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vitreous._claim import remove_remains
 from vitreous.data import Images
 from vitreous.training._batches import Augmentation, Batches, unchanged
 from vitreous.training._logs import Log, Progress, Start
@@ -18,7 +20,7 @@ from vitreous.training._losses import Loss, cross_entropy
 from vitreous.training._plan import Plan
 from vitreous.training._run_folder import RunFolder
 from vitreous.training._state import State
-from vitreous.training._trainer import Trainer, seeded
+from vitreous.training._trainer import Trainer, entered_by_main, require_seed, seeded
 
 STEPS_PER_ROW = 10
 LOSSES_KEPT = 100
@@ -62,10 +64,11 @@ def fit(
 
     Raises:
         MissingDependencyError: Accelerate isn't installed.
-        OSError: `folder` holds something else.
-        ValueError: Too few pictures for a batch, or no labels.
+        OSError: `folder` holds something else, or another process trains there.
+        ValueError: Too few pictures for a batch, no labels, or no seed.
         WeightsError: `folder` holds a training that isn't whole or isn't this one.
     """
+    require_seed(seed)
     trainer = Trainer(model, plan, loss)
     accelerator = trainer.accelerator
     generator = torch.Generator().manual_seed(seed)
@@ -82,7 +85,8 @@ def fit(
         "precision": accelerator.mixed_precision,
         "checkpoints": sorted(folder.checkpoints) if folder else [],
     }
-    with seeded(accelerator, seed):
+    claim = folder.claim if folder else nullcontext()
+    with entered_by_main(accelerator, claim), seeded(accelerator, seed):
         course = _Course(trainer, batches, whole_identity, folder)
         progress = course.go(list(logs))
     model.eval()
@@ -164,13 +168,13 @@ class _Course:
             return None
         last = self.folder.last_state(self.identity)
         self.trainer.accelerator.wait_for_everyone()  # before anyone changes the folder
+        if self.is_main:
+            remove_remains(self.folder.path)
         if last is None:
             first = self._state()
             if self.is_main:
-                self.folder.begin(first)
+                self.folder.keep(first)
         else:
-            if self.is_main:
-                self.folder.remove_remains()
             self._restore(last)
         self._keep_weights(self.folder)  # those of step 0, which come after the state
         return None if last is None else last.step

@@ -1,7 +1,8 @@
 """A recipe, and the model that it makes from nothing."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 
 from vitreous.data import ClassNames, Images, Preprocessing
 from vitreous.hooks import Means
-from vitreous.models import HookedViT, HookedViTConfig, as_stored, weight_hash
+from vitreous.models import HookedViT, HookedViTConfig, as_stored, kept_steps, load, weight_hash
 from vitreous.training._batches import Augmentation, unchanged
 from vitreous.training._fit import accuracy, fit
 from vitreous.training._logs import Log, Progress
@@ -17,7 +18,13 @@ from vitreous.training._losses import Loss, cross_entropy
 from vitreous.training._means import means
 from vitreous.training._plan import Plan, log_spaced
 from vitreous.training._run_folder import RunFolder
-from vitreous.training._trainer import is_main_process
+from vitreous.training._state import first_difference
+from vitreous.training._trainer import (
+    entered_by_main,
+    is_main_process,
+    new_accelerator,
+    require_seed,
+)
 
 
 @dataclass(frozen=True)
@@ -85,19 +92,35 @@ def train(
         recipe: What to make.
         seed: Of the initial weights, the order of pictures, and the augmentation.
         folder: Where the training is kept and the model goes. An unfinished training of the same
-            recipe and seed there goes on, and makes the same model.
+            recipe and seed there goes on, and makes the same model; a finished one is loaded.
         checkpoints: Keep weights in `folder` at steps that double, for
             `vt.load(folder, checkpoint=STEP)`.
         logs: Are told how it goes.
 
     Raises:
         MissingDependencyError: The extra `ml` isn't installed.
-        OSError: `folder` holds something else.
+        OSError: `folder` holds something else, or another process trains there.
+        ValueError: A seed that can't be.
         WeightsError: `folder` holds a training that isn't whole, or another one.
     """
-    images, model = recipe.images("train"), new_model(recipe, seed)
+    images, accelerator = recipe.images("train"), new_accelerator()
+    n_steps = recipe.plan.n_steps(len(images))
     if folder is not None and checkpoints:
-        folder = replace(folder, checkpoints=log_spaced(recipe.plan.n_steps(len(images))))
+        folder = replace(folder, checkpoints=log_spaced(n_steps))
+    if folder is not None and (about := folder.finished) is not None:
+        _require_same(about, recipe, seed, n_steps, folder)
+        return load(folder.path)
+    with entered_by_main(accelerator, folder.claim if folder else nullcontext()):
+        model = _trained(recipe, images, seed, folder, logs)
+        if folder is not None and is_main_process():
+            folder.finish(model)
+    return model
+
+
+def _trained(
+    recipe: Recipe, images: Images, seed: int, folder: RunFolder | None, logs: Iterable[Log]
+) -> HookedViT:
+    model = new_model(recipe, seed)
     with _threads(recipe.threads):
         done = fit(
             model,
@@ -115,9 +138,27 @@ def train(
     model.means = _means_for_ablation(model, recipe, images)
     seconds = round(done.seconds, 1)
     model.card = {"seed": seed, "training_seconds": seconds, **_card(model, recipe, done)}
-    if folder is not None and is_main_process():
-        folder.finish(model)
     return model
+
+
+def _require_same(
+    about: dict[str, Any], recipe: Recipe, seed: int, n_steps: int, folder: RunFolder
+) -> None:
+    """Raises where a finished training isn't the one that is asked for."""
+    wanted = {**recipe.identity, "seed": seed, "steps": n_steps}
+    wanted["pictures"] = n_steps * recipe.plan.batch_size
+    found = {name: about[name] if name in about else about["card"].get(name) for name in wanted}
+    if folder.checkpoints:
+        wanted["checkpoints"], found["checkpoints"] = (
+            list(folder.checkpoints),
+            kept_steps(folder.path),
+        )
+    different = first_difference(json.loads(json.dumps(wanted)), found)
+    if different:
+        raise OSError(
+            f"`{folder.path}` must be new or empty, or hold a training with {different}, finished. "
+            "Choose another path."
+        )
 
 
 def _means_for_ablation(model: HookedViT, recipe: Recipe, images: Images) -> Means:
@@ -149,6 +190,7 @@ def _tested(model: HookedViT, images: Images) -> dict[str, Any]:
 
 def new_model(recipe: Recipe, seed: int) -> HookedViT:
     """The untrained model of a recipe."""
+    require_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = HookedViT(recipe.config, labels=recipe.labels, preprocessing=recipe.preprocessing)

@@ -2,17 +2,18 @@
 
 import json
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from vitreous._claim import Claim, is_remains
 from vitreous._errors import WeightsError
 from vitreous.hooks import save_whole
-from vitreous.models import HookedViT, as_stored
+from vitreous.models import HookedViT, as_stored, saved_description
 from vitreous.training._state import State, first_difference
 
 UNFINISHED = "unfinished.safetensors"
@@ -23,7 +24,8 @@ class RunFolder:
     """Where a training is kept, so that it goes on after it was killed, at any moment.
 
     `unfinished.safetensors` is the last state of a training. When the model stands beside it,
-    whole, it is removed; `log.csv` and `checkpoints/STEP.safetensors` stay.
+    whole, it is removed; `log.csv` and `checkpoints/STEP.safetensors` stay. One process at a time
+    writes here: `claim` is a context that keeps others out.
 
     Attributes:
         path: New or empty, or with an unfinished training to go on with.
@@ -35,10 +37,28 @@ class RunFolder:
     every: int = 100
     checkpoints: Collection[int] = ()
 
+    def __post_init__(self) -> None:
+        if isinstance(self.every, bool) or not isinstance(self.every, int) or self.every < 1:
+            raise ValueError(
+                f"`every` must be a whole number of steps, 1 or more; got {self.every!r}. Try 100."
+            )
+
+    @cached_property
+    def claim(self) -> Claim:
+        """Makes the folder where there is none; see `Claim`."""
+        return Claim(self.path)
+
     @property
     def is_unfinished(self) -> bool:
         """Whether there is a training to go on with."""
         return (self.path / UNFINISHED).exists()
+
+    @property
+    def finished(self) -> dict[str, Any] | None:
+        """What is said of the model of the finished training here; None where there is none."""
+        about = None if self.is_unfinished else saved_description(self.path)
+        is_trained = about is not None and "recipe" in (about.get("card") or {})
+        return about if is_trained else None
 
     def last_state(self, identity: Mapping[str, Any]) -> State | None:
         """The state of the unfinished training here, or None where there is none.
@@ -59,19 +79,6 @@ class RunFolder:
             )
         return state
 
-    def begin(self, state: State) -> None:
-        """Makes the folder with a first state in it, or leaves nothing behind."""
-        is_new = not self.path.exists()
-        self.path.mkdir(exist_ok=True)
-        self.remove_remains()
-        try:
-            self.keep(state)
-        except BaseException:
-            if is_new:
-                with suppress(OSError):
-                    self.path.rmdir()
-            raise
-
     def keep(self, state: State) -> None:
         """Replaces the last state."""
         state.save(self.path / UNFINISHED)
@@ -85,17 +92,15 @@ class RunFolder:
     def finish(self, model: HookedViT) -> None:
         """Writes the model, and then removes the state."""
         model.save_pretrained(self.path, dtype=torch.float16)
-        (self.path / UNFINISHED).unlink()
-
-    def remove_remains(self) -> None:
-        """Removes files that a kill left half-written."""
-        for remains in self.path.rglob(".*.part"):
-            remains.unlink()
+        # So that a kill leaves no lock beside a finished model. Who comes in between finds the
+        # last state of all, and makes the same files of it.
+        self.claim.end()
+        (self.path / UNFINISHED).unlink(missing_ok=True)
 
     def _must_be_free(self) -> None:
-        there = self.path.iterdir() if self.path.is_dir() else [self.path]
-        if any(path.exists() and not path.match(f".{UNFINISHED}.*.part") for path in there):
+        there = [path.name for path in self.path.iterdir() if not is_remains(path)]
+        if there:
             raise OSError(
                 f"`{self.path}` must be new or empty, or hold an unfinished training; got "
-                "something else in it. Choose another path."
+                f"`{min(there)}` in it. Choose another path."
             )

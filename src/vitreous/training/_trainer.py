@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -112,6 +112,31 @@ def new_accelerator() -> Any:
 def is_main_process() -> bool:
     """Whether this is the process that writes and speaks; there may be no other."""
     return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
+
+
+@contextmanager
+def entered_by_main(accelerator: Any, context: AbstractContextManager[Any]) -> Iterator[None]:
+    """Enters a context in the main process alone; an OSError from it is raised in all of them."""
+    share = needs("accelerate.utils", extra="ml", feature="fit()").broadcast_object_list
+    with ExitStack() as stack:
+        refusal = None
+        try:
+            if accelerator.is_main_process:
+                stack.enter_context(context)
+        except OSError as error:
+            refusal = error
+        [refusal] = share([refusal])
+        if refusal is not None:
+            raise refusal
+        yield
+
+
+def require_seed(seed: int) -> None:
+    """Raises for what torch can't begin from, in any process of several."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 63:
+        raise ValueError(
+            f"`seed` must be a whole number in 0..{(1 << 63) - 1}; got {seed!r}. Choose another."
+        )
 
 
 @contextmanager

@@ -5,16 +5,14 @@ import os
 import pytest
 
 from vitreous.app import run
-from vitreous.app._outputs import new_folder, writable_file
+from vitreous.app._outputs import writable_file
 
 
 @pytest.fixture(autouse=True)
 def no_model_is_ever_loaded(monkeypatch):
     import vitreous.app._explain
-    import vitreous.app._train
 
     monkeypatch.setattr(vitreous.app._explain, "load", None)
-    monkeypatch.setattr(vitreous.app._train, "train", None)
 
 
 def refused(arguments, capsys) -> str:
@@ -63,17 +61,6 @@ def test_a_closed_folder_is_named_with_the_reason(tmp_path, capsys, monkeypatch)
     assert "must be writable; got 'Permission denied'" in line
 
 
-def test_a_model_folder_must_be_new_or_empty(tmp_path, capsys):
-    (tmp_path / "config.json").write_text("{}")
-    assert "must be new or empty; got something in it" in refused(
-        ["train", "digits", "--out", str(tmp_path)], capsys
-    )
-
-
-def test_an_empty_folder_may_take_a_model(tmp_path):
-    assert new_folder(tmp_path) == tmp_path
-
-
 def test_a_link_leads_to_the_file_behind_it(tmp_path):
     (tmp_path / "real.html").write_text("")
     (tmp_path / "link.html").symlink_to(tmp_path / "real.html")
@@ -82,5 +69,4 @@ def test_a_link_leads_to_the_file_behind_it(tmp_path):
 
 def test_looking_leaves_nothing_behind(tmp_path):
     writable_file(tmp_path / "report.html")
-    new_folder(tmp_path / "model")
     assert list(tmp_path.iterdir()) == []

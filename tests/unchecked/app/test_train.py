@@ -11,6 +11,7 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
+from vitreous._claim import Claim
 from vitreous.app import run
 from vitreous.models import load
 from vitreous.training import RECIPES, find_recipe, new_model
@@ -153,13 +154,108 @@ def test_resuming_needs_something_to_resume(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_finished_model_is_not_trained_again(tmp_path, capsys):
-    command = ["train", "small", "--epochs", "1", "--out", str(tmp_path / "model")]
+def finished(folder, *more: str) -> list[str]:
+    """A training that has ended; returns its command."""
+    command = ["train", "small", "--epochs", "1", "--out", str(folder), *more]
     assert run(command) == 0
-    before = contents(tmp_path)
-    assert run(command) == 2
-    assert "must be new or empty; got something in it" in capsys.readouterr().err
+    return command
+
+
+@pytest.mark.parametrize("more", [[], ["--resume"]])
+def test_the_command_of_a_finished_training_says_so_and_changes_nothing(tmp_path, capsys, more):
+    command = finished(tmp_path / "model")
+    said, before = capsys.readouterr().out, contents(tmp_path)
+    assert run([*command, *more]) == 0
+    assert capsys.readouterr().out == f"Finished before.\n{said}"
     assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["--seed", "1"], "or hold a training with seed 1; got 0, finished. Choose another path."),
+        (["--epochs", "3"], "or hold a training with steps 6; got 2, finished."),
+        (["--checkpoints"], "or hold a training with checkpoints [0, 1]; got [], finished."),
+    ],
+)
+def test_another_training_than_the_finished_one_is_refused(tmp_path, capsys, changes, message):
+    command = finished(tmp_path / "model")
+    before = contents(tmp_path)
+    capsys.readouterr()
+    assert run([*command, *changes]) == 2
+    assert f"`{tmp_path / 'model'}` must be new or empty, {message}" in capsys.readouterr().err
+    assert contents(tmp_path) == before
+
+
+def test_another_recipe_than_the_finished_one_is_refused(tmp_path, capsys):
+    finished(tmp_path / "model")
+    capsys.readouterr()
+    assert run(["train", "digits", "--epochs", "1", "--out", str(tmp_path / "model")]) == 2
+    assert "a training with recipe 'digits'; got 'small', finished." in capsys.readouterr().err
+
+
+def test_a_finished_training_whose_weights_are_broken_is_not_trained_over(tmp_path, capsys):
+    command = finished(tmp_path / "model")
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"torn")
+    before = contents(tmp_path)
+    capsys.readouterr()
+    assert run(command) == 2
+    assert "`model.safetensors` must be a whole safetensors file" in capsys.readouterr().err
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+def test_two_at_once_in_a_folder_are_one_too_many(tmp_path, monkeypatch, capsys, is_begun):
+    folder = tmp_path / "model"
+    command = ["train", "small", "--epochs", "2", "--out", str(folder)]
+    if is_begun:
+        begun(folder, monkeypatch)
+    with Claim(folder):  # as another process that trains there has
+        before = contents(tmp_path)
+        capsys.readouterr()
+        assert run(command) == 2
+        printed, line = capsys.readouterr()
+        assert contents(tmp_path) == before
+    assert printed == "" and line.count("\n") == 1
+    assert f"`{folder}` must be written by one process at a time; got another one at work" in line
+    assert run(command) == 0
+
+
+def test_what_a_kill_leaves_of_a_claim_is_no_obstacle(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / ".lock").touch()
+    finished(folder)
+    assert not list(folder.glob(".*"))
+
+
+@pytest.mark.parametrize("thing", ["notes.txt", "config.json", "log.csv"])
+def test_a_folder_of_something_else_is_left_alone(tmp_path, capsys, thing):
+    (tmp_path / thing).write_text("{}")
+    assert run(["train", "small", "--epochs", "1", "--out", str(tmp_path)]) == 2
+    line = capsys.readouterr().err
+    assert "must be new or empty, or hold an unfinished training; got" in line
+    assert f"got `{thing}` in it." in line
+    assert contents(tmp_path) == {str(tmp_path / thing): b"{}"}
+
+
+def test_a_model_needs_a_folder_around_its_own(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    for place, message in (
+        ("file", "must be a folder; got a file."),
+        ("file/model", f"must lie in a folder; got no `{tmp_path / 'file'}`."),
+        ("no/model", f"must lie in a folder; got no `{tmp_path / 'no'}`."),
+    ):
+        assert run(["train", "small", "--epochs", "1", "--out", str(tmp_path / place)]) == 2
+        assert message in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_seed_beyond_what_torch_takes_is_refused(tmp_path, capsys):
+    command = ["train", "small", "--seed", str(1 << 63), "--out", str(tmp_path / "model")]
+    assert run(command) == 2
+    assert f"`seed` must be a whole number in 0..{(1 << 63) - 1}; got" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_part_of_a_first_state_is_no_obstacle(tmp_path):

@@ -126,11 +126,15 @@ def test_classes_of_imagenet_are_found_by_their_names_and_synonyms(loaded):
     assert len(loaded.labels) == 1000
 
 
+def test_a_head_of_the_larger_imagenet_has_its_names():
+    vit = timm.create_model("vit_tiny_patch16_224.augreg_in21k", **TINY)
+    assert len(vt.from_module(vit).labels) == vit.num_classes == 21843
+
+
 @pytest.mark.parametrize(
     ("name", "changes"),
     [
         ("vit_tiny_patch16_224", {"num_classes": 7}),
-        ("vit_tiny_patch16_224.augreg_in21k", {}),
         ("vit_base_patch32_plus_256", {}),  # nobody published weights
         ("vit_base_patch32_clip_224.openai", {"num_classes": 1000}),
     ],

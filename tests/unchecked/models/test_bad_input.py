@@ -119,7 +119,7 @@ def refusals():
         ("`NormConfig.kind` must be one of layer, rms; got 'batch'. Choose one."),
     )
     yield "a kind of position", lambda: PositionConfig("rotary"), "must be one of learned, sincos"
-    yield "a kind of pooling", lambda: PoolingConfig("max"), "must be one of cls, mean, cls_mean, map, none"
+    yield "a kind of pooling", lambda: PoolingConfig("max"), "one of cls, mean, cls_mean, map, none"
     yield "an activation", lambda: THREE.replace(act_name="tanh"), "`act_name` must be one of gelu,"
     yield "positions of nothing", lambda: LAYOUT.select(None), "`positions` must be a name (all, "
     yield "a name in a list", lambda: LAYOUT.select(["cls"]), "got 'cls'"

@@ -305,6 +305,12 @@ def test_heads_and_neurons_add_up_at_the_scales_of_the_run(name, cfg):
     assert_equal(rows.sum(0), cache["resid_post", -1])
 
 
+def test_what_mlps_read_is_taken_apart_where_they_follow_attention():
+    _, _, cache = run(THREE.replace(parallel=True))
+    with pytest.raises(ValueError, match="got a model whose MLPs stand beside it"):
+        cache.decompose_resid(1, mlp_input=True)
+
+
 @pytest.mark.parametrize("name", ["attn.z_norm", "attn.out_norm", "mlp.out_norm"])
 def test_what_a_hook_puts_behind_the_heads_or_neurons_is_written_by_none_of_them(name):
     norm = NormConfig()

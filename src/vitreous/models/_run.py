@@ -101,8 +101,11 @@ class ViTRun(ActivationCache):
         if not 0 <= end <= n_layers:
             raise ValueError(f"`layer` must lie in 0..{n_layers}; got {layer}. Choose another.")
         if mlp_input and not self.model.cfg.has_resid_mid:
-            lacks = "MLPs" if self.model.cfg.attn_only else "MLPs that follow attention"
-            raise ValueError(f"`mlp_input` needs {lacks}; got none. Leave it at False.")
+            if self.model.cfg.attn_only:
+                needs, got = "MLPs", "an attention-only model"
+            else:
+                needs, got = "MLPs that follow attention", "a model whose MLPs stand beside it"
+            raise ValueError(f"`mlp_input` needs {needs}; got {got}. Leave it at False.")
         if mlp_input and end == n_layers:
             raise ValueError(
                 f"`mlp_input` needs a block; got layer {end} of {n_layers}. Pass `layer=`."

@@ -60,3 +60,45 @@ def test_a_corrupt_checkpoint_is_named(folder):
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(WeightsError, match=r"`4.safetensors` must be a whole safetensors file"):
         vt.load(folder, checkpoint=4)
+
+
+@pytest.mark.parametrize("harm", [b"", b"no tensors at all", None], ids=["empty", "text", "cut"])
+def test_every_harm_to_a_checkpoint_is_told_in_one_line(folder, harm):
+    path = folder / "checkpoints" / "4.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] if harm is None else harm)
+    with pytest.raises(
+        WeightsError, match=r"`4\.safetensors` must be a whole safetensors"
+    ) as error:
+        vt.load(folder, checkpoint=4)
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_is_no_checkpoint(folder):
+    (folder / "checkpoints" / "6.safetensors").mkdir()
+    with pytest.raises(UnknownNameError, match=r"must be one of 0, 4, 8; got 6\."):
+        vt.load(folder, checkpoint=6)
+
+
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        ({"recipe": "other", "seed": 3}, "must be a checkpoint with recipe 'r'; it says 'other'."),
+        ({"recipe": "r", "seed": 9}, "must be a checkpoint with seed 3; it says 9. Put it back"),
+    ],
+)
+def test_a_checkpoint_of_another_training_is_refused(folder, about, message):
+    RunFolder(folder).keep_weights(random_model(seed=1), 4, about)
+    with pytest.raises(WeightsError, match=message):
+        vt.load(folder, checkpoint=4)
+
+
+def test_a_checkpoint_under_the_name_of_another_step_is_refused(folder):
+    (folder / "checkpoints" / "4.safetensors").rename(folder / "checkpoints" / "5.safetensors")
+    with pytest.raises(WeightsError, match=r"must be a checkpoint with steps 5; it says 4\."):
+        vt.load(folder, checkpoint=5)
+
+
+def test_a_checkpoint_of_another_shape_is_refused(folder):
+    RunFolder(folder).keep_weights(random_model(n_classes=7), 4)
+    with pytest.raises(WeightsError, match=r"in `4\.safetensors` must have shape .5.*; got .7"):
+        vt.load(folder, checkpoint=4)

@@ -106,7 +106,11 @@ def _explained(error: BaseException) -> int:
         return _say(_line(error), BAD_INPUT)
     # A usage error; where its class stands differs from version to version of typer.
     if callable(format_message := getattr(error, "format_message", None)):
-        return _say(f"{format_message()} `--help` lists what there is.", BAD_INPUT)
+        message = str(format_message())
+        if "\n" in message:  # the help, which is asked for by naming no command
+            print(message)
+            return BAD_INPUT
+        return _say(f"{message} `--help` lists what there is.", BAD_INPUT)
     return _say(
         f"This is a mistake in Vitreous, not in your input ({type(error).__name__}: "
         f"{_line(error)}). Set VITREOUS_DEBUG=1 to see where, and please report it.",

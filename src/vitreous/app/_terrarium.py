@@ -9,12 +9,14 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from vitreous._claim import Claim, is_remains, remove_remains
 from vitreous._optional import needs
 from vitreous._whole import written_whole
 from vitreous.app._exit import Resumable
 from vitreous.terrarium import TASKS, WORLD, Rendering, Scene, Task, contact_sheet, render
 
 _PLAN = "export.json"
+_COMMAND = "vitreous terrarium export"
 _NOBODY, _WORDS = 255, 254
 
 
@@ -37,22 +39,30 @@ def write_items(
         How many items were written, and how many were there already.
 
     Raises:
-        OSError: Something else is in the folder.
+        OSError: Something else is in the folder, or another process writes there.
         MissingDependencyError: pyarrow isn't installed.
+        ValueError: The folder has more items already.
     """
-    parquet = needs("pyarrow.parquet", extra="survey", feature="vitreous terrarium export")
+    needs("pyarrow.parquet", extra="survey", feature=_COMMAND)  # before any work
     task = _task(name, split, count, seed, size)
-    _claim(folder, {"world": WORLD, "task": name, "split": task.split, "seed": seed, "size": size})
-    try:
-        rows, made = _write_all(task, count, folder)
-    except KeyboardInterrupt as interrupt:
-        raise Resumable("Interrupted; the same command goes on from there.") from interrupt
-    table = needs("pyarrow", extra="survey", feature="vitreous terrarium export").table(
+    plan = {"world": WORLD, "task": name, "split": task.split, "seed": seed, "size": size}
+    folder = folder.resolve()
+    with Claim(folder):
+        _begin(folder, plan, count)
+        try:
+            rows, made = _write_all(task, count, folder)
+        except KeyboardInterrupt as interrupt:
+            raise Resumable("Interrupted; the same command goes on from there.") from interrupt
+        _write_table(rows, folder / "factors.parquet")
+    return made, count - made
+
+
+def _write_table(rows: list[dict[str, Any]], file: Path) -> None:
+    table = needs("pyarrow", extra="survey", feature=_COMMAND).table(
         {column: [row.get(column) for row in rows] for column in _columns(rows)}
     )
-    with written_whole(folder / "factors.parquet") as beside:
-        parquet.write_table(table, beside)
-    return made, count - made
+    with written_whole(file) as beside:
+        needs("pyarrow.parquet", extra="survey", feature=_COMMAND).write_table(table, beside)
 
 
 def _write_all(task: Task, count: int, folder: Path) -> tuple[list[dict[str, Any]], int]:
@@ -61,7 +71,7 @@ def _write_all(task: Task, count: int, folder: Path) -> tuple[list[dict[str, Any
         scene = task.scene(index)
         files = _files(task, scene, index)
         rows.append(_row(task, scene, index, files))
-        if not all((folder / file).exists() for pair in files for file in pair):
+        if not all(_is_whole(folder / file) for pair in files for file in pair):
             _write_item(task, scene, folder, files)
             made += 1
     return rows, made
@@ -79,32 +89,43 @@ def _task(name: str, split: str | None, count: int, seed: int, size: int) -> Tas
     return task
 
 
-def _claim(folder: Path, plan: dict[str, Any]) -> None:
-    file = folder / _PLAN
-    if folder.exists() and not folder.is_dir():
-        raise OSError(f"`{folder}` must be a folder; got a file. Choose another path.")
-    if folder.is_dir() and any(folder.iterdir()):
-        found = _read_plan(file)
-        if found != plan:
-            raise OSError(
-                f"`{folder}` must be new, empty or an export of the same items; "
-                f"got {_said(found)}. Choose another path."
-            )
-        return
-    if not folder.parent.resolve().is_dir():
+def _begin(folder: Path, plan: dict[str, Any], count: int) -> None:
+    """Writes the plan of an export; or goes on with one of the same items."""
+    there = [path for path in folder.iterdir() if not is_remains(path)]
+    found = _read_plan(folder / _PLAN)
+    if there and found != plan:
         raise OSError(
-            f"`{folder}` must lie in a folder; got no `{folder.parent}`. Create it first."
+            f"`{folder}` must be new, empty or an export of the same items; "
+            f"got {_said(found)}. Choose another path."
         )
-    folder.mkdir(exist_ok=True)
-    with written_whole(file) as beside:
-        beside.write_text(json.dumps(plan) + "\n", encoding="utf-8")
+    has = max((int(file.name[:7]) + 1 for file in folder.glob(f"masks/{'[0-9]' * 7}*")), default=0)
+    if has > count:
+        raise ValueError(
+            f"`--n` must be at least the {has} items that `{folder}` has already; got {count}. "
+            "Take as many, or another folder."
+        )
+    remove_remains(folder)
+    if not there:
+        with written_whole(folder / _PLAN) as beside:
+            beside.write_text(json.dumps(plan) + "\n", encoding="utf-8")
 
 
 def _read_plan(file: Path) -> dict[str, Any] | None:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        plan = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+    return plan if isinstance(plan, dict) else None
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether a PNG is there with its end."""
+    end = b"IEND\xaeB`\x82"
+    if not file.is_file() or file.stat().st_size < len(end):
+        return False
+    with file.open("rb") as opened:
+        opened.seek(-len(end), os.SEEK_END)
+        return opened.read() == end
 
 
 def _said(plan: dict[str, Any] | None) -> str:

@@ -59,7 +59,8 @@ def load(
         raise ValueError(
             "`load` must take either `weights` or `checkpoint`; got both. Leave one of them out."
         )
-    text = os.fspath(name)
+    text = _text(name)
+    _require_floating(dtype)
     options = adapters.LoadOptions(
         None if weights is None else Path(weights),
         revision,
@@ -78,7 +79,7 @@ def load(
     elif text in shipped_models():
         model = _load_folder(text, shipped_folder() / text, options, checkpoint)
         model.card.setdefault("source", "shipped")
-    elif text and Path(text).is_dir():
+    elif os.path.isdir(text):
         model = _load_folder(text, Path(text), options, checkpoint)
     else:
         known = [*shipped_models(), *(f"{each}:NAME" for each in adapters.LOADERS)]
@@ -87,6 +88,23 @@ def load(
     model.card.setdefault("name", text)
     model.card["weight_hash"] = weight_hash(model)
     return model.eval().to(device)
+
+
+def _text(name: Any) -> str:
+    text = os.fspath(name) if isinstance(name, str | os.PathLike) else None
+    if not isinstance(text, str):
+        raise TypeError(
+            f"`name` must be a name or a path; got {type(name).__name__}. "
+            "`vt.from_module` takes a model in memory."
+        )
+    return text
+
+
+def _require_floating(dtype: Any) -> None:
+    if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise TypeError(
+            f"`dtype` must be a floating-point type of torch; got {dtype!r}. Pass torch.float32."
+        )
 
 
 def from_module(module: nn.Module, processor: Any = None) -> HookedViT:
@@ -142,7 +160,7 @@ def _load_folder(
         return model
     path = options.weights or folder / "model.safetensors"
     load_tensors(model, read_tensors(path), f"`{path.name}`")
-    if (folder / "means.safetensors").is_file():
+    if (folder / "means.safetensors").exists():
         model.means = _means(folder)
     return model
 

@@ -7,19 +7,21 @@ from typing import Any
 from vitreous._errors import unknown
 from vitreous.terrarium._kinds import kind_named
 from vitreous.terrarium._scene import Scene, Thing, Words
+from vitreous.terrarium._values import instance, truth, whole
 
 _OF_THING = tuple(field.name for field in fields(Thing))
 _OF_BACKGROUND = ("setting", "texture", "seed")
 
 
-def counterfactual(scene: Scene, *, object: int = 0, **change: Any) -> Scene:
+def counterfactual(scene: Scene, *, object: int | None = None, **change: Any) -> Scene:
     """The scene with one cause changed, and every other choice held.
 
     Rendered, both are equal byte for byte outside of what the change touches before and after.
 
     Args:
         scene: What is.
-        object: Which object a change of `kind`, `x`, `size`, ... or `remove` is about.
+        object: Which object a change of `kind`, `x`, `size`, ... or `remove` is about; the main
+            one by default.
         change: Exactly one of: an attribute of `Thing`, such as `kind="dog"`; `remove=True`;
             `setting`, `texture` or `seed` of the background; `text` (a word, or None for no
             word); `light` (a `Light`); `gray`; `mirrored`.
@@ -28,6 +30,7 @@ def counterfactual(scene: Scene, *, object: int = 0, **change: Any) -> Scene:
         UnknownNameError: There is no such cause, kind, palette or setting.
         ValueError: It would change nothing, or isn't possible in this scene.
     """
+    instance("scene", scene, Scene)
     if len(change) != 1:
         raise ValueError(
             f"`counterfactual` must change one cause; got {', '.join(change) or 'none'}. "
@@ -35,18 +38,33 @@ def counterfactual(scene: Scene, *, object: int = 0, **change: Any) -> Scene:
         )
     (cause, value), *_ = change.items()
     changed = _maker(cause, scene, object)(value)
-    if changed == scene:
+    if _drawn(changed) == _drawn(scene):
         raise ValueError(
             f"`{cause}` must differ from what the scene has; got {value!r}. Choose another value."
         )
     return changed
 
 
-def _maker(cause: str, scene: Scene, number: int) -> Callable[[Any], Scene]:
+def _drawn(scene: Scene) -> Scene:
+    """The scene by what is drawn of it: a whole turn, and a style counted on, change nothing."""
+    things = [
+        replace(t, rotation=t.rotation % 3600, style=t.style % kind_named(t.kind).n_styles)
+        for t in scene.objects
+    ]
+    return replace(scene, objects=tuple(things))
+
+
+def _maker(cause: str, scene: Scene, of: int | None) -> Callable[[Any], Scene]:
+    number = 0 if of is None else of
     if cause in _OF_THING or cause == "remove":
         _check_object(scene, number)
+    elif of is not None:
+        raise ValueError(
+            f"`object` must come with a change of an object; got `{cause}`, a cause of the whole "
+            "scene. Leave it out."
+        )
     makers: dict[str, Callable[[Any], Scene]] = {
-        "remove": lambda value: _without(scene, number) if value else scene,
+        "remove": lambda value: _without(scene, number) if truth("remove", value) else scene,
         "text": lambda value: _with_text(scene, value),
         "kind": lambda value: _with_kind(scene, number, value),
         **{name: _setter(scene, name) for name in ("light", "gray", "mirrored")},
@@ -60,9 +78,9 @@ def _maker(cause: str, scene: Scene, number: int) -> Callable[[Any], Scene]:
 
 
 def _check_object(scene: Scene, number: int) -> None:
-    if not 0 <= number < len(scene.objects):
+    if whole("object", number) not in range(len(scene.objects)):
         there = ", ".join(f"{i} ({t.kind})" for i, t in enumerate(scene.objects)) or "none"
-        raise ValueError(f"`object` must be one of {there}; got {number}. Choose one of them.")
+        raise ValueError(f"`object` must be one of {there}; got {number}. Choose another.")
 
 
 def _with(scene: Scene, number: int, **changes: Any) -> Scene:

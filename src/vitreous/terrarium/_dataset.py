@@ -12,7 +12,14 @@ from torch.utils.data import Dataset
 
 from vitreous.data import ClassNames, Images, Preprocessing, Sample
 from vitreous.terrarium._kinds import KINDS, SHAPES
-from vitreous.terrarium._render import SIZE, Rendering, render, render_clip, render_image
+from vitreous.terrarium._render import (
+    SIZE,
+    Rendering,
+    render,
+    render_clip,
+    render_image,
+    whole_size,
+)
 from vitreous.terrarium._scene import Scene
 from vitreous.terrarium._tasks import (
     TaskKind,
@@ -21,6 +28,7 @@ from vitreous.terrarium._tasks import (
     split_size,
     task_named,
 )
+from vitreous.terrarium._values import instance, whole
 
 PREPROCESSING = Preprocessing(
     image_size=(SIZE, SIZE), mean=(0.62, 0.63, 0.62), std=(0.25, 0.24, 0.26), crop_fraction=1.0
@@ -43,13 +51,15 @@ class Task(Dataset[tuple[np.ndarray, Any]]):
 
     Raises:
         UnknownNameError: No task, split or option has that name.
+        ValueError: A seed or size that can't be.
     """
 
     def __init__(
         self, name: str, split: str = "train", *, seed: int = 0, size: int = SIZE, **options: Any
     ) -> None:
         of = task_named(name)
-        self.name, self.split, self.seed, self.size = name, split, seed, size
+        self.name, self.split = name, split
+        self.seed, self.size = whole("seed", seed), whole_size(size)
         self.options = checked_options(of, options)
         self._count = split_size(of, split)
 
@@ -75,7 +85,8 @@ class Task(Dataset[tuple[np.ndarray, Any]]):
 
     def scene(self, index: int) -> Scene:
         """The scene of an item; negative places count from the end."""
-        place = index + self._count if index < 0 else index
+        place = whole("index", index, hint="`batch(start, stop)` makes several.")
+        place += self._count if -self._count <= place < 0 else 0
         return make_scene(self._of, self.split, place, self.seed, self.options)
 
     def rendering(self, index: int) -> Rendering:
@@ -83,13 +94,34 @@ class Task(Dataset[tuple[np.ndarray, Any]]):
         return render(self.scene(index), self.size)
 
     def label(self, scene: Scene) -> int | tuple[int, ...]:
-        """The label of a scene: a class, or one truth value per class."""
-        return self._of.label(scene, **self.options)
+        """The label of a scene: a class, or one truth value per class.
+
+        Raises:
+            ValueError: A scene that this task has no label for.
+        """
+        instance("scene", scene, Scene)
+        try:
+            label = self._of.label(scene, **self.options)
+            if isinstance(label, tuple) or 0 <= label < len(self.class_names):
+                return label
+        except (ValueError, IndexError, StopIteration):
+            pass  # what makes the label didn't find what it looks for
+        kinds = ", ".join(thing.kind for thing in scene) or "nothing"
+        raise ValueError(
+            f"`scene` must be one that task '{self.name}' has a label for; got one of {kinds}. "
+            "Label it with the task that it was made for."
+        )
 
     def batch(
         self, start: int, stop: int
     ) -> tuple[UInt8[np.ndarray, "batch rows columns 3"], Int[np.ndarray, "batch *labels"]]:
-        """The pictures and labels of items `start` .. `stop` - 1, without masks: the fast way."""
+        """The pictures and labels of items `start` .. `stop` - 1, without masks: the fast way.
+
+        Raises:
+            ValueError: There are no such items.
+        """
+        start = whole("start", start, 0, self._count - 1)
+        stop = whole("stop", stop, start + 1, self._count)
         scenes = [self.scene(index) for index in range(start, stop)]
         pictures = np.stack([self._picture(scene) for scene in scenes])
         return pictures, np.array([self.label(scene) for scene in scenes])
@@ -97,10 +129,16 @@ class Task(Dataset[tuple[np.ndarray, Any]]):
     def batches(
         self, batch_size: int = 64, start: int = 0, stop: int | None = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Batches in order, from item `start` on."""
-        end = self._count if stop is None else min(stop, self._count)
-        for first in range(start, end, batch_size):
-            yield self.batch(first, min(first + batch_size, end))
+        """Batches in order, from item `start` on.
+
+        Raises:
+            ValueError: There are no such items, or no such batches.
+        """
+        step = whole("batch_size", batch_size, 1, hint="Try 64.")
+        start = whole("start", start, 0, self._count)
+        end = self._count if stop is None else whole("stop", stop, start, self._count)
+        firsts = range(start, end, step)
+        return (self.batch(first, min(first + step, end)) for first in firsts)
 
     def images(
         self,
@@ -113,15 +151,16 @@ class Task(Dataset[tuple[np.ndarray, Any]]):
         """The first `count` items, prepared for a model, with a label map each where asked for.
 
         Raises:
-            ValueError: The task's items are clips or have several labels.
+            ValueError: The task's items are clips or have several labels, or aren't so many.
         """
+        instance("preprocessing", preprocessing, Preprocessing)
         if self.name in ("motion", "scenes"):
             raise ValueError(
                 f"`images` must be of single pictures with one label; got task '{self.name}'. "
                 "Use `batches`."
             )
 
-        count = self._count if count is None else count
+        count = self._count if count is None else whole("count", count, 1, self._count)
         return Images(_Reader(self, preprocessing, masks), count, batch_size, self.class_names)
 
     def _picture(self, scene: Scene) -> np.ndarray:

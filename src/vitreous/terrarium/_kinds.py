@@ -35,6 +35,7 @@ class Kind:
         return _drawn(self, style % self.n_styles)
 
 
+_GROUPS = ("animal", "fruit", "thing", "shape")
 _REGISTER: dict[str, Kind] = {}
 _SHAPES: dict[str, Kind] = {}
 KINDS: Mapping[str, Kind] = MappingProxyType(_REGISTER)
@@ -54,9 +55,16 @@ def kind(name: str, emoji: str, palettes: str, *, group: str = "thing") -> Calla
 
     Raises:
         UnknownNameError: No palette has one of the names.
-        ValueError: There is a kind of that name already.
+        ValueError: There is a kind of that name already, no palette, or no such group.
     """
+    if group not in _GROUPS:
+        raise ValueError(f"`group` must be one of {', '.join(_GROUPS)}; got {group!r}. Choose one.")
     colors = tuple(palettes.split())
+    if not (name and emoji and colors):
+        raise ValueError(
+            "A kind must have a name, an emoji and a palette; got "
+            f"{name!r}, {emoji!r} and {palettes!r}. Try `kind('robot', '🤖', 'gray')`."
+        )
     for color in colors:
         if color not in PALETTES:
             raise unknown("palette", color, PALETTES, "`PALETTES` lists them all.")
@@ -81,7 +89,7 @@ def kind_named(name: str) -> Kind:
     Raises:
         UnknownNameError: There is none.
     """
-    found = _REGISTER.get(name) or _SHAPES.get(name)
+    found = (_REGISTER.get(name) or _SHAPES.get(name)) if isinstance(name, str) else None
     if found is None:
         raise unknown("kind", name, KINDS, "`vitreous.terrarium.KINDS` lists them all.")
     return found

@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 from vitreous.terrarium._pen import Drawing, Pen
 
@@ -64,6 +65,23 @@ ADVANCE = 6
 HEIGHT = 6
 
 
+def require_letters(text: Any) -> None:
+    """Raises `ValueError` for what can't be painted."""
+    if not isinstance(text, str) or not text:
+        raise ValueError(f"`text` must be a text with a letter; got {text!r}. Try 'CAT'.")
+    for letter in text.upper():
+        if letter not in LETTERS:
+            raise ValueError(
+                f"`text` must be written with A-Z, 0-9, space, + and ?; got {letter!r}. "
+                "Leave it out."
+            )
+
+
+def width(text: str) -> int:
+    """How wide a text is, in heights of its letters, rounded up."""
+    return -(-(len(text) * ADVANCE - 2) // HEIGHT)
+
+
 @lru_cache(maxsize=512)
 def lettering(text: str, *, label: bool) -> Drawing:
     """The text in the middle of the pen's box, its letters 20 high.
@@ -71,12 +89,7 @@ def lettering(text: str, *, label: bool) -> Drawing:
     Raises:
         ValueError: A character has no strokes.
     """
-    for letter in text.upper():
-        if letter not in LETTERS:
-            raise ValueError(
-                f"`text` must be written with A-Z, 0-9, space, + and ?; got {letter!r}. "
-                "Leave it out."
-            )
+    require_letters(text)
     pen = Pen()
     step = 20 / HEIGHT
     left = -(len(text) * ADVANCE - 2) * step / 2

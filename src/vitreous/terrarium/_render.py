@@ -21,8 +21,10 @@ from vitreous.terrarium._painting import (
     samples,
 )
 from vitreous.terrarium._scene import Scene
+from vitreous.terrarium._values import instance, whole
 
 SIZE = 96
+_LARGEST = 8192  # of which the canvas takes a gigabyte
 _ALL = SAMPLES**2
 
 
@@ -125,8 +127,10 @@ class Rendering:
         """The visible pixels of one part of one object.
 
         Raises:
-            ValueError: The object has no such part in its style.
+            ValueError: There is no such object, or it has no such part in its style.
         """
+        last = len(self.scene.objects) - 1
+        whole("number", number, 0, last, "`scene.objects` lists them.")
         if (number, name) not in self.parts:
             has = ", ".join(part for of, part in self.parts if of == number)
             raise ValueError(
@@ -212,11 +216,13 @@ def render_image(
 
 def render_clip(scene: Scene, size: int = SIZE) -> UInt8[np.ndarray, "frames rows columns 3"]:
     """All pictures of a clip."""
+    instance("scene", scene, Scene)
     return np.stack([render_image(scene, size, frame=frame) for frame in range(scene.frames)])
 
 
 def render_background(scene: Scene, size: int = SIZE) -> UInt8[np.ndarray, "rows columns 3"]:
     """The picture without objects, shadows and words."""
+    instance("scene", scene, Scene)
     return render_image(replace(scene, objects=(), words=()), size)
 
 
@@ -225,6 +231,7 @@ def patch_means(
 ) -> Float[np.ndarray, "objects ..."]:
     """The mean of each patch of a grid."""
     count, height, width = values.shape
+    rows, columns = (whole(n, value, 1) for n, value in (("rows", rows), ("columns", columns)))
     if height % rows or width % columns:
         raise ValueError(
             f"`rows` and `columns` must divide the picture's {height} x {width} pixels; "
@@ -234,13 +241,22 @@ def patch_means(
 
 
 def _check(scene: Scene, size: int, frame: int) -> None:
-    if size < 8:
-        raise ValueError(f"`size` must be at least 8 pixels; got {size}. The default is {SIZE}.")
-    if not 0 <= frame < scene.frames:
-        raise ValueError(
-            f"`frame` must lie in 0..{scene.frames - 1}; got {frame}. "
-            "`scene.frames` counts the pictures."
-        )
+    instance("scene", scene, Scene)
+    whole_size(size)
+    whole("frame", frame, 0, scene.frames - 1, "`scene.frames` counts the pictures.")
+    for thing in scene.objects if frame else ():
+        reach = thing.size // 2
+        x, y = (thing.x + frame * thing.motion[0], thing.y + frame * thing.motion[1])
+        if not all(-reach < middle < 1000 + reach for middle in (x, y)):
+            raise ValueError(
+                f"`motion` must leave some of the {thing.kind} within picture {frame}; got "
+                f"{thing.motion}, which takes it to {(x, y)}. Let it move slower."
+            )
+
+
+def whole_size(size: Any) -> int:
+    """The side of a picture, in pixels."""
+    return whole("size", size, 8, _LARGEST, f"The default is {SIZE} pixels.")
 
 
 def _picture(scene: Scene, painting: Painting) -> UInt8[np.ndarray, "rows columns 3"]:

@@ -1,12 +1,15 @@
 """What a picture shows, in plain words and whole numbers."""
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from vitreous._errors import unknown
 from vitreous.terrarium._kinds import kind_named
+from vitreous.terrarium._lettering import require_letters, width
 from vitreous.terrarium._palettes import PALETTES
+from vitreous.terrarium._plain import read, read_all
+from vitreous.terrarium._values import instance, put, truth, whole, wholes
 
 WORLD = 1
 """Version of the world. Within one, every item of every task stays as it is."""
@@ -23,6 +26,9 @@ SETTINGS: dict[str, str] = {
     "black": "on black",
 }
 """Where a scene can be, and how a caption says so."""
+
+LARGEST = 10_000
+"""Of a size: ten times the picture."""
 
 Part = TypeVar("Part")
 
@@ -47,6 +53,10 @@ class Thing:
         stroke: Width of contour lines.
         depth: Larger is nearer; where equal, later objects are nearer.
         motion: (x, y) that it moves from one frame to the next.
+
+    Raises:
+        UnknownNameError: No kind or palette has that name.
+        ValueError: A number can't be, or none of it would be within the picture.
     """
 
     kind: str
@@ -65,17 +75,21 @@ class Thing:
 
     def __post_init__(self) -> None:
         kind_named(self.kind)
-        if self.palette not in PALETTES:
-            raise unknown("palette", self.palette, PALETTES, "`PALETTES` lists them all.")
-        if self.size < 1:
-            raise ValueError(f"`size` must be at least 1; got {self.size}. Try 600.")
-        reach = self.size // 2
-        for name, middle in (("x", self.x), ("y", self.y)):
-            if not -reach < middle < 1000 + reach:
-                raise ValueError(
-                    f"`{name}` must leave some of the {self.kind} within the picture, so lie in "
-                    f"{1 - reach}..{999 + reach}; got {middle}. 500 is the middle."
-                )
+        _require_name("palette", self.palette, PALETTES, "`PALETTES` lists them all.")
+        put(
+            self,
+            size=whole("size", self.size, 1, LARGEST, "Try 600."),
+            shift=wholes("shift", self.shift, 3, -255, 255),
+            style=whole("style", self.style),
+            rotation=whole("rotation", self.rotation),
+            flip=truth("flip", self.flip),
+            squeeze=whole("squeeze", self.squeeze, 1, 199, "100 leaves it as it is."),
+            stroke=whole("stroke", self.stroke, 0, LARGEST, "Try 13."),
+            depth=whole("depth", self.depth),
+            motion=wholes("motion", self.motion, 2, -LARGEST, LARGEST),
+        )
+        what = f"the {self.kind}"
+        put(self, x=_inside("x", self.x, self.size, what), y=_inside("y", self.y, self.size, what))
 
 
 @dataclass(frozen=True)
@@ -87,6 +101,10 @@ class Background:
         seed: Says where its clouds, waves and grains are.
         shift: What is added to red, green and blue of its colors.
         texture: Strength of its grain, in gray levels.
+
+    Raises:
+        UnknownNameError: No setting has that name.
+        ValueError: A number can't be.
     """
 
     setting: str
@@ -95,8 +113,13 @@ class Background:
     texture: int = 16
 
     def __post_init__(self) -> None:
-        if self.setting not in SETTINGS:
-            raise unknown("setting", self.setting, SETTINGS, "`SETTINGS` lists them all.")
+        _require_name("setting", self.setting, SETTINGS, "`SETTINGS` lists them all.")
+        put(
+            self,
+            seed=whole("seed", self.seed),
+            shift=wholes("shift", self.shift, 3, -255, 255),
+            texture=whole("texture", self.texture, 0, 255, "0 is for none."),
+        )
 
 
 @dataclass(frozen=True)
@@ -104,11 +127,15 @@ class Words:
     """Painted text.
 
     Attributes:
-        text: Letters, digits, space and + ? only.
+        text: Letters, digits, space and + ? only, at least one.
         x: Column of the middle.
         y: Row of the middle.
         height: Of the letters.
         label: Whether it stands on a paper label.
+
+    Raises:
+        ValueError: A letter has no strokes, a number can't be, or none of the text would be within
+            the picture.
     """
 
     text: str
@@ -116,6 +143,14 @@ class Words:
     y: int = 850
     height: int = 100
     label: bool = True
+
+    def __post_init__(self) -> None:
+        require_letters(self.text)
+        height = whole("height", self.height, 1, 1000, "Try 100.")
+        put(self, height=height, label=truth("label", self.label))
+        what = f"'{self.text}'"
+        x = _inside("x", self.x, width(self.text) * height, what)
+        put(self, x=x, y=_inside("y", self.y, height, what))
 
 
 @dataclass(frozen=True)
@@ -126,11 +161,22 @@ class Light:
         direction: In degrees, clockwise from the right.
         strength: By how many percent the darkest corner is darker than the brightest.
         shadow: How dark the shadow under an object is, in percent; 0 for none.
+
+    Raises:
+        ValueError: A number can't be.
     """
 
     direction: int = 225
     strength: int = 12
     shadow: int = 25
+
+    def __post_init__(self) -> None:
+        put(
+            self,
+            direction=whole("direction", self.direction),
+            strength=whole("strength", self.strength, 0, 100, "0 is for even light."),
+            shadow=whole("shadow", self.shadow, 0, 100, "0 is for none."),
+        )
 
 
 @dataclass(frozen=True)
@@ -146,6 +192,9 @@ class Scene:
         frames: Pictures of a clip.
         gray: Whether it is painted without color.
         mirrored: Whether the finished picture is turned left to right.
+
+    Raises:
+        ValueError: Something is of another kind.
     """
 
     objects: tuple[Thing, ...]
@@ -156,6 +205,19 @@ class Scene:
     frames: int = 1
     gray: bool = False
     mirrored: bool = False
+
+    def __post_init__(self) -> None:
+        for name, kind in (("objects", Thing), ("words", Words)):
+            put(self, **{name: _several(name, getattr(self, name), kind)})
+        instance("background", self.background, Background)
+        instance("light", self.light, Light)
+        instance("task", self.task, str)
+        put(
+            self,
+            frames=whole("frames", self.frames, 1, 10_000, "1 is for a picture."),
+            gray=truth("gray", self.gray),
+            mirrored=truth("mirrored", self.mirrored),
+        )
 
     def __iter__(self) -> Iterator[Thing]:
         return iter(self.objects)
@@ -169,34 +231,50 @@ class Scene:
         """Builds what `to_json` wrote.
 
         Raises:
-            ValueError: It is of another world or not a scene.
+            UnknownNameError: There is no such field, kind, palette or setting.
+            ValueError: It is of another world, or not a scene that can be.
         """
+        if not isinstance(values, dict):
+            raise ValueError(
+                f"A scene must be an object, a dictionary; got {type(values).__name__}. "
+                "Read the text with `json.loads`."
+            )
         values = dict(values)
         world = values.pop("world", None)
-        if world != WORLD:
+        if world != WORLD or isinstance(world, bool):
             raise ValueError(
                 f"A scene must be of world {WORLD}; got {world!r}. "
                 "Read it with the version of vitreous that wrote it."
             )
-        parts = {
-            "objects": tuple(_read(Thing, part) for part in values.pop("objects", ())),
-            "background": _read(Background, values.pop("background", None)),
-            "words": tuple(_read(Words, part) for part in values.pop("words", ())),
-            "light": _read(Light, values.pop("light", {})),
+        parts: dict[str, Callable[[Any], Any]] = {
+            "objects": lambda each: read_all("objects", Thing, each),
+            "background": lambda each: read("background", Background, each),
+            "words": lambda each: read_all("words", Words, each),
+            "light": lambda each: read("light", Light, each),
         }
-        return _read(cls, parts | values)
+        built = {name: parts[name](value) for name, value in values.items() if name in parts}
+        return read("scene", cls, values | built)
 
 
-def _read(kind: type[Part], values: Any) -> Part:
-    known = {field.name for field in fields(kind)}  # pyright: ignore[reportArgumentType]
-    if not isinstance(values, dict) or not set(values) <= known:
+def _require_name(what: str, name: Any, known: Any, hint: str) -> None:
+    if not isinstance(name, str) or name not in known:
+        raise unknown(what, name, known, hint)
+
+
+def _several(name: str, values: Any, kind: type[Part]) -> tuple[Part, ...]:
+    if not isinstance(values, tuple | list):
+        raise ValueError(f"`{name}` must be a tuple; got {values!r:.60}. Pass () for none.")
+    for i, value in enumerate(values):
+        instance(f"{name}[{i}]", value, kind)
+    return tuple(values)
+
+
+def _inside(name: str, value: Any, side: int, what: str) -> int:
+    """The middle of something with such a side, some of which must be within the picture."""
+    middle, reach = whole(name, value), side // 2
+    if not -reach < middle < 1000 + reach:
         raise ValueError(
-            f"A {kind.__name__} must be an object with {', '.join(sorted(known))}; "
-            f"got {str(values)[:80]}. `Scene.to_json` shows the form."
+            f"`{name}` must leave some of {what} within the picture, so lie in "
+            f"{1 - reach}..{999 + reach}; got {middle}. 500 is the middle."
         )
-    try:
-        return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
-    except TypeError as error:
-        raise ValueError(
-            f"A {kind.__name__} must be complete; got '{error}'. `Scene.to_json` shows the form."
-        ) from error
+    return middle

@@ -8,9 +8,11 @@ from PIL import Image
 from vitreous.terrarium._canvas import Canvas, placed
 from vitreous.terrarium._dataset import Task
 from vitreous.terrarium._lettering import lettering
+from vitreous.terrarium._values import instance, whole
 
 _PAPER, _INK = (252, 251, 247), (60, 52, 66)
 _GAP, _LINE = 8, 14
+_LARGEST = 2**28  # three quarters of a gigabyte
 
 
 def contact_sheet(
@@ -25,13 +27,18 @@ def contact_sheet(
         labels: Whether their labels stand below.
 
     Raises:
-        ValueError: There is nothing to show.
+        ValueError: There is nothing to show, or more than fits on a sheet.
     """
-    places = list(range(min(indices, len(task))) if isinstance(indices, int) else indices)
-    if not places or columns < 1:
+    instance("task", task, Task)
+    columns = whole("columns", columns, 1, hint="Try 8.")
+    if isinstance(indices, Sequence):
+        places = list(indices)
+    else:
+        places = list(range(whole("indices", indices, 1, len(task), "Try 64.")))
+    if not 0 < len(places) * task.size**2 <= _LARGEST:
         raise ValueError(
-            f"A contact sheet must have pictures and columns; got {len(places)} and {columns}. "
-            "Try 64 and 8."
+            f"A contact sheet must have pictures, of at most {_LARGEST} pixels together; got "
+            f"{len(places)} of {task.size} x {task.size}. Take fewer, or smaller ones."
         )
     pictures, titles = [], []
     for place in places:

@@ -9,6 +9,7 @@ from typing import Any
 from vitreous._errors import unknown
 from vitreous.terrarium._chance import Chance
 from vitreous.terrarium._scene import WORLD, Scene
+from vitreous.terrarium._values import whole
 
 SPLITS: dict[str, int] = {"train": 1_000_000, "validation": 10_000, "test": 10_000}
 """Items of the usual splits."""
@@ -112,7 +113,7 @@ def task_named(name: str) -> TaskKind:
     Raises:
         UnknownNameError: There is none.
     """
-    if name not in TASKS:
+    if not isinstance(name, str) or name not in TASKS:
         raise unknown("task", name, TASKS, f"There are {', '.join(TASKS)}.")
     return TASKS[name]
 
@@ -146,6 +147,7 @@ def sample(task: str, split: str, index: int, seed: int = 0, **options: Any) -> 
     Raises:
         UnknownNameError: No task, split or option has that name.
         IndexError: The split has no such item.
+        ValueError: The index or the seed is no whole number.
     """
     of = task_named(task)
     return make_scene(of, split, index, seed, checked_options(of, options))
@@ -153,14 +155,25 @@ def sample(task: str, split: str, index: int, seed: int = 0, **options: Any) -> 
 
 def make_scene(of: TaskKind, split: str, index: int, seed: int, options: dict[str, Any]) -> Scene:
     """`sample` with checked options."""
-    size = split_size(of, split)
-    if not 0 <= index < size:
+    place = place_in(of, split, index)
+    order = (WORLD, whole("seed", seed), of.name, split)
+    return of.make(Item(Chance(*order, "item", place), split, place, order), **options)
+
+
+def place_in(of: TaskKind, split: str, index: Any) -> int:
+    """The place of an item in a split.
+
+    Raises:
+        IndexError: The split has no such item.
+        ValueError: It is no whole number.
+    """
+    size, place = split_size(of, split), whole("index", index)
+    if not 0 <= place < size:
         raise IndexError(
             f"`index` must lie in 0..{size - 1} for split '{split}' of `{of.name}`; "
-            f"got {index}. Choose another index or split."
+            f"got {place}. Choose another index or split."
         )
-    order = (WORLD, seed, of.name, split)
-    return of.make(Item(Chance(*order, "item", index), split, index, order), **options)
+    return place
 
 
 def split_size(of: TaskKind, split: str) -> int:
@@ -169,7 +182,7 @@ def split_size(of: TaskKind, split: str) -> int:
     Raises:
         UnknownNameError: The task has no such split.
     """
-    if split not in of.splits:
+    if not isinstance(split, str) or split not in of.splits:
         splits = ", ".join(of.splits)
         raise unknown(f"split of `{of.name}`", split, of.splits, f"It has {splits}.")
     return of.splits[split]

@@ -192,7 +192,8 @@ class _Course:
 
     def _keep_weights(self, folder: RunFolder) -> None:
         if self.is_main and self.step in folder.checkpoints:
-            folder.keep_weights(self.trainer.plain_model, self.step)
+            about = {name: self.identity.get(name) for name in ("recipe", "seed")}
+            folder.keep_weights(self.trainer.plain_model, self.step, about)
 
     def _state(self) -> State:
         tensors = self.trainer.tensors() | self.batches.tensors()

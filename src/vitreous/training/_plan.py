@@ -1,6 +1,7 @@
 """How long and how fast a model is trained."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -19,6 +20,9 @@ class Plan:
         warmup: Part of all steps in which the learning rate rises.
         weight_decay: On every parameter.
         max_gradient_norm: Longer gradients are shortened to this length.
+
+    Raises:
+        ValueError: A number that can't be, or not exactly one of `epochs` and `steps`.
     """
 
     batch_size: int
@@ -32,11 +36,16 @@ class Plan:
 
     def __post_init__(self) -> None:
         given = [number for number in (self.epochs, self.steps) if number is not None]
-        if len(given) != 1 or given[0] < 1:
+        if len(given) != 1 or not _counts(given[0]):
             raise ValueError(
                 f"A plan must have either `epochs` or `steps`; got {self.epochs} and "
                 f"{self.steps}. Pass one of them, 1 or more."
             )
+        for name, fits, what in _RULES:
+            number = getattr(self, name)
+            is_number = isinstance(number, int | float) and not isinstance(number, bool)
+            if not (is_number and fits(number)):
+                raise ValueError(f"`{name}` must be {what}; got {number!r}. Choose another.")
 
     def steps_per_epoch(self, n_images: int) -> int:
         """How many whole batches the pictures fill."""
@@ -60,6 +69,19 @@ class Plan:
             return (step + 1) / n_warmup
         done = (step - n_warmup) / max(1, n_steps - n_warmup)
         return 0.5 * (1 + math.cos(math.pi * done))
+
+
+def _counts(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number > 0
+
+
+_RULES: tuple[tuple[str, Callable[[float], bool], str], ...] = (
+    ("batch_size", _counts, "a whole number from 1 on"),
+    ("learning_rate", lambda rate: 0 < rate < math.inf, "positive"),
+    ("warmup", lambda part: 0 <= part <= 1, "a part, in 0..1"),
+    ("weight_decay", lambda decay: 0 <= decay < math.inf, "0 or more"),
+    ("max_gradient_norm", lambda norm: norm > 0, "positive; `inf` shortens none"),
+)
 
 
 def log_spaced(n_steps: int, count: int = 10) -> list[int]:

@@ -83,11 +83,21 @@ class RunFolder:
         """Replaces the last state."""
         state.save(self.path / UNFINISHED)
 
-    def keep_weights(self, model: nn.Module, step: int) -> None:
-        """Writes a checkpoint that `vt.load(folder, checkpoint=step)` reads."""
+    def keep_weights(
+        self, model: nn.Module, step: int, about: Mapping[str, Any] | None = None
+    ) -> None:
+        """Writes a checkpoint that `vt.load(folder, checkpoint=step)` reads.
+
+        Args:
+            model: As it is now.
+            step: Steps done.
+            about: What its card has to say too, or it isn't a checkpoint of the same training.
+        """
         (self.path / "checkpoints").mkdir(exist_ok=True)
         tensors = as_stored(model.state_dict(), torch.float16)
-        save_whole(self.path / "checkpoints" / f"{step}.safetensors", tensors)
+        facts = json.dumps({**(about or {}), "steps": step})
+        path = self.path / "checkpoints" / f"{step}.safetensors"
+        save_whole(path, tensors, {"checkpoint": facts})
 
     def finish(self, model: HookedViT) -> None:
         """Writes the model, and then removes the state."""

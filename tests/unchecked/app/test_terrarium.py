@@ -9,6 +9,7 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
+from vitreous._claim import Claim
 from vitreous.app import _terrarium as app_terrarium
 from vitreous.app import run
 from vitreous.terrarium import Scene, Task
@@ -124,3 +125,87 @@ def test_an_unknown_split(tmp_path, capsys):
 def test_more_items_than_there_are(tmp_path, capsys):
     line = refused(capsys, "show", "--n", 10001, "--out", tmp_path / "sheet.png")
     assert "`--n` must be at most the 10000 items of split 'test'; got 10001." in line
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("harm", [b"", b"\x89PNG\r\n", None], ids=["empty", "cut", "gone"])
+def test_pictures_that_are_not_whole_are_written_again(tmp_path, capsys, harm):
+    assert ran("export", "--n", 2, "--size", 24, "--out", tmp_path / "kinds") == 0
+    before = contents(tmp_path)
+    mask = tmp_path / "kinds/masks/0000001.png"
+    mask.unlink() if harm is None else mask.write_bytes(harm)
+    capsys.readouterr()
+    assert ran("export", "--n", 2, "--size", 24, "--out", tmp_path / "kinds") == 0
+    assert "1 written, 1 there already" in capsys.readouterr().out
+    assert contents(tmp_path) == before
+
+
+def test_a_folder_where_a_picture_should_be_is_left_alone(tmp_path, capsys):
+    assert ran("export", "--n", 1, "--size", 24, "--out", tmp_path / "kinds") == 0
+    mask = tmp_path / "kinds/masks/0000000.png"
+    mask.unlink()
+    mask.mkdir()
+    capsys.readouterr()
+    assert ran("export", "--n", 1, "--size", 24, "--out", tmp_path / "kinds") == 2
+    assert f"`{mask}` must be writable; got 'Is a directory'." in capsys.readouterr().err
+    assert mask.is_dir()
+
+
+def test_an_export_takes_more_items_and_never_loses_one(tmp_path, capsys):
+    assert ran("export", "--n", 3, "--size", 24, "--out", tmp_path / "kinds") == 0
+    before = contents(tmp_path)
+    capsys.readouterr()
+    line = refused(capsys, "export", "--n", 2, "--size", 24, "--out", tmp_path / "kinds")
+    assert f"`--n` must be at least the 3 items that `{tmp_path / 'kinds'}` has already; " in line
+    assert contents(tmp_path) == before
+    assert ran("export", "--n", 4, "--size", 24, "--out", tmp_path / "kinds") == 0
+    assert "1 written, 3 there already" in capsys.readouterr().out
+    assert len(pyarrow.parquet.read_table(tmp_path / "kinds/factors.parquet")) == 4
+
+
+@pytest.mark.parametrize("plan", ["{", "[]", "3", "null", '{"world": 2}'])
+def test_an_export_whose_plan_was_changed_is_left_alone(tmp_path, capsys, plan):
+    assert ran("export", "--n", 1, "--size", 24, "--out", tmp_path / "kinds") == 0
+    (tmp_path / "kinds/export.json").write_text(plan)
+    before = contents(tmp_path)
+    capsys.readouterr()
+    line = refused(capsys, "export", "--n", 1, "--size", 24, "--out", tmp_path / "kinds")
+    assert "must be new, empty or an export of the same items; got " in line
+    assert contents(tmp_path) == before
+
+
+def test_what_a_kill_left_of_an_export_is_no_obstacle(tmp_path):
+    (tmp_path / "kinds").mkdir()
+    for left in (".lock", ".export.json.x1.part"):
+        (tmp_path / "kinds" / left).touch()
+    assert ran("export", "--n", 1, "--size", 24, "--out", tmp_path / "kinds") == 0
+    assert not [*(tmp_path / "kinds").rglob(".*")]
+
+
+def test_two_exports_at_once_are_one_too_many(tmp_path, capsys):
+    with Claim(tmp_path / "kinds"):  # as another process has
+        line = refused(capsys, "export", "--n", 1, "--out", tmp_path / "kinds")
+        assert [path.name for path in (tmp_path / "kinds").iterdir()] == [".lock"]
+    assert "must be written by one process at a time; got another one at work there." in line
+
+
+def test_a_refused_export_leaves_no_folder_behind(tmp_path, capsys):
+    refused(capsys, "export", "--task", "kindz", "--out", tmp_path / "kinds")
+    refused(capsys, "export", "--n", 10001, "--out", tmp_path / "kinds")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_sheet_that_fits_nowhere(tmp_path, capsys):
+    sheet = tmp_path / "sheet.png"
+    line = refused(capsys, "show", "--n", 9000, "--size", 2048, "--out", sheet)
+    assert "of at most 268435456 pixels together; got 9000 of 2048 x 2048. Take fewer" in line
+
+
+def test_without_a_command_there_is_help(capsys):
+    for arguments in ([], ["terrarium"]):
+        assert run(arguments) == 2
+        printed, said = capsys.readouterr()
+        assert said == "" and "Usage: vitreous" in printed and "Commands:" in printed

@@ -10,6 +10,7 @@ import torch
 import vitreous as vt
 from tests.tiny import random_model
 from vitreous._errors import UnknownNameError, WeightsError
+from vitreous.training import RunFolder
 
 
 @pytest.fixture
@@ -142,3 +143,36 @@ def test_weights_are_stored_as_floating_point_numbers(tmp_path, dtype):
     with pytest.raises(ValueError, match=r"`dtype` must be a floating-point type; got .*\. Pass t"):
         random_model().save_pretrained(tmp_path / "model", dtype=dtype)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("step", ["4", 4.5, True, float("nan"), -1, 10**30, [4], "../m"], ids=repr)
+def test_a_step_that_is_none(folder, step):
+    RunFolder(folder).keep_weights(random_model(), 4)
+    message = f"`checkpoint` of `saved` must be one of 4; got {step!r}. Pass one of them."
+    with pytest.raises(UnknownNameError, match=re.escape(message)):
+        vt.load(folder, checkpoint=step)
+
+
+@pytest.mark.parametrize("name", [None, 3, b"digits", ["digits"]], ids=repr)
+def test_a_name_that_is_none(name):
+    with pytest.raises(TypeError, match="`name` must be a name or a path; got"):
+        vt.load(name)
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a\0b", "digits ", "."])
+def test_a_name_of_no_model(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((UnknownNameError, WeightsError)) as error:
+        vt.load(name)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("dtype", ["float32", None, torch.int8, torch.complex64, 3], ids=repr)
+def test_a_type_of_weights_that_can_not_be(dtype):
+    with pytest.raises(TypeError, match="`dtype` must be a floating-point type of torch; got"):
+        vt.load("digits", dtype=dtype)
+
+
+def test_a_folder_where_means_should_be(folder):
+    (folder / "means.safetensors").mkdir()
+    assert "must hold means; it can't be read" in refusal(folder)

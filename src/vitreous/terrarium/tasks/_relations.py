@@ -26,7 +26,7 @@ def answer(scene: Scene, about: str = "position") -> int:
 
 
 def _check(about: str) -> None:
-    if about not in ANSWERS:
+    if about not in tuple(ANSWERS):
         raise ValueError(
             f"`about` must be one of {', '.join(ANSWERS)}; got {about!r}. Choose one of them."
         )

@@ -6,8 +6,10 @@ References:
     are rounded to tenths of a degree.
 """
 
+from vitreous._errors import unknown
 from vitreous.terrarium._scene import Background, Light, Scene, Thing
 from vitreous.terrarium._tasks import Item, task
+from vitreous.terrarium._values import whole
 
 SHAPES = ("square", "oval", "heart")
 GRID = {"shape": 3, "scale": 6, "orientation": 40, "x": 32, "y": 32}
@@ -16,18 +18,30 @@ N_SPRITES = 3 * 6 * 40 * 32 * 32
 
 
 def sprite_factors(index: int) -> dict[str, int]:
-    """Place in the grid of an item."""
-    places = {}
+    """Place in the grid of an item.
+
+    Raises:
+        ValueError: There is no such item.
+    """
+    index, places = whole("index", index, 0, N_SPRITES - 1), {}
     for name, count in reversed(GRID.items()):
         index, places[name] = divmod(index, count)
     return {name: places[name] for name in GRID}
 
 
 def sprite_index(**places: int) -> int:
-    """The item at a place in the grid."""
+    """The item at a place in the grid.
+
+    Raises:
+        UnknownNameError: There is no such factor.
+        ValueError: A factor is missing, or has no such value.
+    """
+    for name in places:
+        if name not in GRID:
+            raise unknown("factor of `sprites`", name, GRID, f"There are {', '.join(GRID)}.")
     index = 0
     for name, count in GRID.items():
-        index = index * count + places[name]
+        index = index * count + whole(name, places.get(name), 0, count - 1)
     return index
 
 

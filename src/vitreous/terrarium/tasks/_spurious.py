@@ -24,9 +24,10 @@ def kind_label(scene: Scene, rho: float = 0.95) -> int:
 
 
 def _check(rho: float) -> None:
-    if not 0 <= rho <= 1 or abs(rho * 100 - round(rho * 100)) > 1e-9:
+    is_number = isinstance(rho, float | int) and not isinstance(rho, bool)
+    if not is_number or not 0 <= rho <= 1 or abs(rho * 100 - round(rho * 100)) > 1e-9:
         raise ValueError(
-            f"`rho` must be one of 0, 0.01, ... 1; got {rho}. It is the share of items at home."
+            f"`rho` must be one of 0, 0.01, ... 1; got {rho!r}. It is the share of items at home."
         )
 
 

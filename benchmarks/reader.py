@@ -42,10 +42,10 @@ def row(name: str) -> dict[str, Any]:
 
 
 def speed(task: Task, start: int) -> float:
-    """Items a second of one batch."""
-    began = time.perf_counter()
+    """Items of one batch per second of the processor's time, whoever else it works for."""
+    began = time.process_time()
     task.batch(start, start + BATCH)
-    return BATCH / (time.perf_counter() - began)
+    return BATCH / (time.process_time() - began)
 
 
 if __name__ == "__main__":

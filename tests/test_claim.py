@@ -74,7 +74,7 @@ def test_another_process_is_kept_out_until_the_first_ends(tmp_path):
 def test_a_worker_that_outlives_a_killed_process_keeps_nobody_out(tmp_path):
     process = other_process(
         tmp_path,
-        'child = os.fork(); child and print(f"claimed\\n{child}", flush=True); time.sleep(60)',
+        'os.fork() or print(f"claimed\\n{os.getpid()}", flush=True); time.sleep(60)',
     )
     assert process.stdout is not None
     child = int(process.stdout.readline())

@@ -80,11 +80,6 @@ def test_gradients_flow_through_it():
     assert weight.grad is not None and weight.grad.tolist() == [18.0] * 4
 
 
-def test_it_can_be_compiled_with(value):
-    compiled = torch.compile(lambda x: x @ value.T, backend="eager")
-    assert torch.equal(compiled(OTHER), OTHER @ torch.ones(4, 3))
-
-
 def test_memory_is_shared_by_views_alone():
     assert share_memory(OTHER, OTHER.T[1])
     assert not share_memory(OTHER, OTHER.clone())

@@ -43,7 +43,7 @@ def test_the_models_are_those_of_the_zoo():
 @pytest.mark.parametrize("name", SHIPPED)
 @pytest.mark.parametrize("split", ["test", "gray"])
 def test_the_first_scenes_agree_with_the_accuracy_on_its_card(name, split):
-    count = 20 * 35
+    count = 10 * 35
     told = load(name).card["tests"][split]["accuracy"]
     assert abs(right(load(name), scenes(split, count)) - told) < 4 * spread(told, count)
 

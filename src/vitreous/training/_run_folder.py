@@ -1,6 +1,7 @@
 """The folder in which a training lives until it is a model."""
 
 import json
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -51,7 +52,7 @@ class RunFolder:
     @property
     def is_unfinished(self) -> bool:
         """Whether there is a training to go on with."""
-        return (self.path / UNFINISHED).exists()
+        return os.path.lexists(self.path / UNFINISHED)  # a broken link is none, and no fresh start
 
     @property
     def finished(self) -> dict[str, Any] | None:

@@ -136,6 +136,18 @@ def test_a_corrupt_state_is_refused_in_one_line(tmp_path, monkeypatch, capsys, h
     assert contents(tmp_path) == before
 
 
+def test_a_state_that_is_a_broken_link_is_no_fresh_start(tmp_path, monkeypatch, capsys):
+    command = begun(tmp_path / "model", monkeypatch)
+    state = tmp_path / "model" / "unfinished.safetensors"
+    state.unlink()
+    state.symlink_to(tmp_path / "gone")
+    before = contents(tmp_path)
+    capsys.readouterr()
+    assert run(command) == 2
+    assert f"`{state}` must be a whole checkpoint of a training; it" in capsys.readouterr().err
+    assert contents(tmp_path) == before and state.is_symlink()
+
+
 def test_a_log_that_is_not_ours_is_refused(tmp_path, monkeypatch, capsys):
     command = begun(tmp_path / "model", monkeypatch)
     (tmp_path / "model" / "log.csv").write_text("mine\n1\n")

@@ -67,3 +67,10 @@ def test_a_compiled_block_takes_part_in_a_cached_run():
     _, cache = model.run_with_cache(images, names_filter="blocks.*", fwd_hooks=[(("z", 1), keep)])
     for name in expected:
         assert gap(cache[name], expected[name]) < 1e-12
+
+
+def test_what_is_made_for_reading_can_be_compiled_with():
+    model = build(THREE)
+    compiled = torch.compile(lambda x: x @ model.W_O[0, 0] + model.b_O[0], backend="eager")
+    x = torch.ones(2, 4, dtype=torch.float64)
+    assert torch.equal(compiled(x), x @ model.W_O[0, 0] + model.b_O[0])

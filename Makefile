@@ -11,10 +11,10 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench grades proofs constraints clean
+.PHONY: help demo test lint format docs bench grades proofs coverage-models constraints clean
 
 help:  ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 demo: $(VENV)/core.stamp  ## ask a trained model why it sees a cat and not a dog: writes report.html
 	$(BIN)/vitreous explain --out report.html
@@ -49,6 +49,9 @@ grades: $(VENV)/test.stamp  ## how good the terrarium's models are: benchmarks/r
 
 proofs: $(VENV)/test.stamp  ## the proofs too long for `make test`: benchmarks/results/proofs.json
 	$(BIN)/python -m benchmarks.proofs
+
+coverage-models: $(VENV)/test.stamp  ## build and compare every architecture there is: benchmarks/results/coverage.json
+	$(BIN)/python -m benchmarks.coverage
 
 # With the oldest Python that is supported: newer ones take its versions, but not the reverse.
 constraints: | $(BIN)/python  ## resolve what `make` installs anew, within the bounds of pyproject.toml

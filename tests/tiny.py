@@ -5,7 +5,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vitreous.models import HookedViT, HookedViTConfig, Norm, NormConfig, PoolingConfig
+from vitreous.models import (
+    AttentionConfig,
+    HookedViT,
+    HookedViTConfig,
+    MapConfig,
+    Norm,
+    NormConfig,
+    PoolingConfig,
+    RotaryConfig,
+)
 
 READOUTS: dict[str, dict[str, Any]] = {
     "class token": {},
@@ -24,6 +33,39 @@ READOUTS: dict[str, dict[str, Any]] = {
     },
     "no norm at all": {"norm": None, "pooling": PoolingConfig("mean", None)},
     "no positions": {"position": None, "cls_token": False, "pooling": PoolingConfig("mean")},
+    "parallel, normed queries and keys": {
+        "parallel": True,
+        "attention": AttentionConfig(qk_norm=NormConfig("rms")),
+    },
+    "norms behind attention and MLP": {"norm": None, "out_norm": NormConfig()},
+    "rotary, gated, norms inside": {
+        "attention": AttentionConfig(rotary=RotaryConfig(), z_norm=NormConfig()),
+        "act_name": "silu",
+        "mlp_gate": True,
+        "mlp_in_norm": NormConfig(),
+        "mlp_norm": NormConfig(),
+    },
+    "a turn per layer and head, in halves": {
+        "attention": AttentionConfig(rotary=RotaryConfig(False, True, True)),
+        "pooling": PoolingConfig("mean", counts_prefix=True),
+        "n_registers": 1,
+    },
+    "relative bias": {"attention": AttentionConfig(relative_bias=True), "position": None},
+    "attention pooling": {
+        "cls_token": False,
+        "pooling": PoolingConfig(
+            "map", map=MapConfig(2, 8, 16, d_mlp=12, norm=NormConfig(), k_norm=NormConfig())
+        ),
+    },
+    "attention pooling in front of the norm": {
+        "patch_norm": NormConfig("rms"),
+        "pooling": PoolingConfig("map", norm_first=False, map=MapConfig(2, 6, 10)),
+    },
+    "a norm behind attention pooling": {
+        "pooling": PoolingConfig("map", map=MapConfig(2, 6, 10, out_norm=NormConfig())),
+    },
+    "class token and mean side by side": {"pooling": PoolingConfig("cls_mean")},
+    "causal": {"attention": AttentionConfig(causal=True), "pooling": PoolingConfig("mean")},
 }
 
 
@@ -36,6 +78,13 @@ def random_model(seed: int = 0, **changes: Any) -> HookedViT:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(0, 0.3, generator=generator)
+        if model.rotary is not None:
+            *which, d_head = model.rotary.cos.shape
+            pairs = torch.randn(*which, d_head // 2, generator=generator)
+            halves = torch.cat([pairs, pairs], -1)
+            angles = pairs.repeat_interleave(2, -1) if model.rotary.interleaved else halves
+            model.rotary.cos.copy_(angles.cos())
+            model.rotary.sin.copy_(angles.sin())
         for norm in model.modules():
             if isinstance(norm, Norm) and norm.w is not None:
                 norm.w.add_(1)

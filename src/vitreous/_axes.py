@@ -15,6 +15,8 @@ AXES: dict[str, str] = {
     "heads": "attention heads of one block",
     "d_model": "width of the residual stream",
     "d_head": "width of one head's query, key and value",
+    "d_out": "width of what a pooling writes",
+    "d_pooled": "width of what the head reads",
     "d_mlp": "neurons of one MLP",
     "components": "parts of an exact sum",
     "labels": "classes of the head",

@@ -73,7 +73,55 @@ def test_names_behave_as_a_sequence():
     assert (len(NAMES), NAMES[4], list(NAMES)[-1]) == (8, "Persian cat", "Egyptian mau")
 
 
-@pytest.mark.parametrize("names", [NAMES, DIGIT_NAMES])
+GROUPED = ClassNames(
+    ("pug", "tabby", "crate, box"),
+    ("🐶", "🐱", "📦"),
+    ("animal/dog", "animal/cat", "box"),
+    ("#a95703", "#b04a2c", "#557766"),
+    ("n02110958", "n02123045", "n03127925"),
+)
+
+
+@pytest.mark.parametrize(("group", "labels"), [("animal", (0, 1)), ("DOG", (0,)), (" box ", (2,))])
+def test_a_group_gives_the_indices_of_its_classes(group, labels):
+    assert GROUPED.group(group) == labels
+    assert GROUPED.group_names == ("animal", "dog", "cat", "box")
+
+
+def test_an_unknown_group_names_its_nearest():
+    with pytest.raises(KeyError, match=r"No group is named 'dogs'\. Nearest: dog.*lists them all"):
+        GROUPED.group("dogs")
+    with pytest.raises(KeyError, match=r"No group is named 'dog'\. These classes have none\."):
+        NAMES.group("dog")
+
+
+def test_a_synset_id_finds_its_class():
+    assert GROUPED.find("n02123045") == 1
+
+
+def test_the_name_that_is_shown_comes_before_other_synonyms():
+    names = ClassNames(("chime, bell, gong", "gong, tam-tam"))
+    assert names.find("gong") == 1
+
+
+def test_names_saved_before_there_were_colors_are_read():
+    old = ClassNames.from_json({"names": ["cat"], "emoji": None})
+    assert old == ClassNames(("cat",))
+
+
+@pytest.mark.parametrize("color", ["red", "#fff", "#12345g", "#123456;x", "#ABCDEF\n"])
+def test_colors_of_another_form_are_refused(color):
+    with pytest.raises(ValueError, match="`colors` must be written #rrggbb; got"):
+        ClassNames(("cat",), colors=(color,))
+
+
+@pytest.mark.parametrize("field", ["groups", "colors", "synset_ids"])
+def test_columns_of_another_length_are_refused(field):
+    with pytest.raises(ValueError, match=f"`{field}` must have one entry per class; got 0 for 1"):
+        ClassNames(("cat",), **{field: ()})
+
+
+@pytest.mark.parametrize("names", [NAMES, DIGIT_NAMES, GROUPED])
 def test_json_brings_back_equal_names(names):
     assert ClassNames.from_json(json.loads(json.dumps(names.to_json()))) == names
 

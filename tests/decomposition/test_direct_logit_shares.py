@@ -19,11 +19,20 @@ def test_shares_add_up_to_the_target(readout, by):
     assert shares.attrs["residual"] < 1e-11
 
 
+HELD = [
+    "blocks.2.hook_mlp_out",
+    "ln_final.hook_scale",
+    "pooling.map.hook_pattern",
+    "pooling.map.hook_mlp_out",
+    "pooling.map.out_norm.hook_scale",
+]
+
+
 @pytest.mark.parametrize("readout", READOUTS)
 def test_a_share_is_what_the_target_loses_without_that_write_all_else_held(readout):
     model, images = random_model(**READOUTS[readout]), random_images()
     _, cache = model.run_with_cache(images)
-    held = [n for n in ("blocks.2.hook_mlp_out", "ln_final.hook_scale") if n in model.hook_dict]
+    held = [name for name in HELD if name in model.hook_dict]
 
     def drop_head(result, hook):
         result[:, :, 2] = 0

@@ -8,7 +8,8 @@ import torch
 from tests.laws._models import build, images_for
 from tests.laws.test_spans import THREE
 from vitreous._errors import UnknownNameError
-from vitreous.hooks import Edit, site
+from vitreous.hooks import Ablate, Edit, site
+from vitreous.models import MapConfig, NormConfig, PoolingConfig
 
 REGISTERED = THREE.replace(n_registers=2)  # cls, two registers, a 2 x 3 grid
 MODEL, IMAGES = build(REGISTERED), images_for(REGISTERED)
@@ -25,6 +26,51 @@ def touched(where):
     every = [sorted(set(column.tolist())) for column in changed.T]
     assert len(changed) == len(list(itertools.product(*every)))  # a full box
     return resolved.name, *every[1:]
+
+
+POOLED = THREE.replace(
+    patch_norm=NormConfig(), pooling=PoolingConfig("map", map=MapConfig(2, 3, 8, d_mlp=5))
+)
+
+
+@pytest.mark.parametrize(
+    ("where", "shape"),
+    [
+        (site("pooling.map.hook_k", head=1, positions=(1, 2)), (2, 1, 1, 3)),
+        (site("pooling.map.hook_v", positions="patches"), (2, 6, 2, 3)),
+        (site("pooling.map.hook_z", head=0), (2, 1, 1, 3)),
+        (site("pooling.map.hook_q", neuron=2), (2, 1, 2, 1)),
+        (site("pooling.map.hook_pattern", head=1, keys=[0, -1]), (2, 1, 1, 2)),
+        (site("pooling.map.hook_attn_scores", positions="readout", keys="cls"), (2, 2, 1, 1)),
+        (site("pooling.map.mlp.hook_post", neuron=(0, 4)), (2, 1, 2)),
+        (site("pooling.map.hook_pooled", neuron=7), (2, 1, 1)),
+        (site("embedding.hook_patches", neuron=3), (2, 6, 1)),
+    ],
+    ids=lambda value: str(value),
+)
+def test_sites_on_a_pooling_by_attention_and_on_patches(where, shape):
+    model, images = build(POOLED), images_for(POOLED)
+    _, cache = model.run_with_cache(images)
+    resolved = model.resolve_site(where)
+    assert resolved.read(cache[resolved.name]).shape == shape
+    with model.intervene(Ablate(where, "zero")):
+        _, ablated = model.run_with_cache(images)
+    assert not resolved.read(ablated[resolved.name]).any()
+
+
+@pytest.mark.parametrize(
+    ("where", "says"),
+    [
+        (site("embedding.hook_patches", positions="patches"), "must have a token dimension"),
+        (site("pooling.map.hook_z", positions="patches"), "this point has 1"),
+        (site("pooling.map.hook_pooled", head=0), "must have a head dimension"),
+    ],
+    ids=lambda value: str(value),
+)
+def test_what_a_site_behind_a_pooling_can_not_mean_raises(where, says):
+    model, images = build(POOLED), images_for(POOLED)
+    with pytest.raises(ValueError, match=says), model.intervene(Ablate(where, "zero")):
+        model(images)
 
 
 def everything(size):

@@ -4,10 +4,19 @@ import pytest
 from hypothesis import strategies as st
 
 from tests.laws._definition import defined
-from tests.laws._models import assert_equal, build, configs, images_for, law, norms
+from tests.laws._models import (
+    assert_equal,
+    attentions,
+    build,
+    configs,
+    images_for,
+    law,
+    norms,
+)
 from tests.laws.test_hook_points import replacement, some_of
+from tests.tiny import READOUTS, random_images, random_model
 from vitreous._errors import HookError
-from vitreous.models import PositionConfig
+from vitreous.models import AttentionConfig, PositionConfig, RotaryConfig
 
 
 def contradicts(edits):
@@ -54,7 +63,8 @@ def test_everything_derives_from_the_embedding_alone(cfg):
     model, images = build(cfg), images_for(cfg)
     _, cache = model.run_with_cache(images, names_filter="hook_embed", return_type=None)
     assert_all_readable_values_are(defined(model, images)[1], cache)
-    assert all(name in cache for name in model.hook_names())
+    inside = [name for name in model.hook_names() if not name.startswith("embedding.")]
+    assert all(name in cache for name in inside)
 
 
 @law(configs(n_layers=2), st.data(), examples=40)
@@ -99,10 +109,16 @@ def test_no_gradient_is_made_up_from_activations(cfg):
             cache[f"{name}_grad"]
 
 
-@law(configs(position=st.sampled_from([None, PositionConfig("sincos", False)])), examples=15)
+def sizeless(**fixed):
+    """Configurations that may hold nothing for a place."""
+    position = st.sampled_from([None, PositionConfig("sincos", False)])
+    return configs(position=position, stem=False, **fixed)
+
+
+@law(sizeless(attention=attentions(turns=False, offsets=False)), examples=15)
 def test_other_image_sizes_derive_as_they_ran(cfg):
     model = build(cfg)
-    size = (cfg.image_size[0] + 2, cfg.image_size[1] + 6)
+    size = ((cfg.grid[0] + 1) * 2, (cfg.grid[1] + 2) * 3)
     images = images_for(cfg.replace(image_size=size))
     _, cache = model.run_with_cache(images)
     _, materialised = model.run_with_cache(images, names_filter=model.hook_names())
@@ -112,6 +128,45 @@ def test_other_image_sizes_derive_as_they_ran(cfg):
     larger = build(cfg.replace(image_size=size))
     larger.load_state_dict(model.state_dict())
     assert_equal(model(images), larger(images))
+
+
+HELD_FOR_A_PLACE = {
+    "learned positions": configs(position=st.just(PositionConfig())),
+    "a stem": configs(stem=True),
+    "angles": sizeless(attention=st.just(AttentionConfig(rotary=RotaryConfig())), d_head=6),
+    "offsets": sizeless(
+        attention=st.just(AttentionConfig(relative_bias=True)),
+        cls_token=True,
+        distillation_token=False,
+        n_registers=0,
+    ),
+}
+
+
+@pytest.mark.parametrize("held", HELD_FOR_A_PLACE)
+def test_images_of_another_size_are_refused_where_something_is_held_for_each_place(held):
+    @law(HELD_FOR_A_PLACE[held], examples=5)
+    def refused(cfg):
+        model, size = build(cfg), ((cfg.grid[0] + 1) * 2, cfg.grid[1] * 3)
+        with pytest.raises(ValueError, match=r"Images must be .* pixels for this model"):
+            model(images_for(cfg.replace(image_size=size)))
+        if held in ("angles", "offsets"):
+            stream = model(images_for(cfg), stop_at_layer=0)[:, :-1]
+            with pytest.raises(ValueError, match=r"The stream must have \d+ tokens"):
+                model(stream, start_at_layer=0)
+
+    refused()
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+def test_no_value_derives_past_any_point_of_a_block_or_of_the_readout(readout):
+    model, images = random_model(n_layers=1, **READOUTS[readout]), random_images(1)
+    values = defined(model, images)[1]
+    for name in model.hook_names():
+        edits = {name: replacement(name, values[name])}
+        hooks = [(name, lambda value, hook, edits=edits: edits[hook.name])]
+        _, cache = model.run_with_cache(images, fwd_hooks=hooks)
+        assert_all_readable_values_are(defined(model, images, edits)[1], cache)
 
 
 @law(configs(norm=norms()), st.data(), examples=20)

@@ -1,12 +1,24 @@
 """Processed weights compute the same logits, and are what they are said to be."""
 
+import re
+
 import pytest
 import torch
 from hypothesis import strategies as st
 
-from tests.laws._models import assert_equal, build, configs, images_for, law, norms
+from tests.laws._models import (
+    assert_equal,
+    attentions,
+    build,
+    configs,
+    images_for,
+    law,
+    maps,
+    norms,
+)
 from tests.laws.test_spans import THREE
 from vitreous.models import (
+    AttentionConfig,
     NormConfig,
     PoolingConfig,
     center_writing_weights,
@@ -28,14 +40,36 @@ def keeps_logits(cfg, process):
     return processed
 
 
+def refusal_of(process, cfg):
+    try:
+        process(build(cfg))
+    except ValueError as refusal:
+        return str(refusal)
+    return None
+
+
 def layer_normed(**fixed):
     """Configurations in which every reader of the stream centers it."""
     layer = norms().filter(lambda norm: norm.kind == "layer")
-    pooling = st.builds(PoolingConfig, kind=st.just("mean"), norm=layer, norm_first=st.booleans())
-    return configs(norm=layer, pooling=pooling, **fixed)
+    mean = st.builds(PoolingConfig, kind=st.just("mean"), norm=layer, norm_first=st.booleans())
+    by_attention = st.builds(PoolingConfig, kind=st.just("map"), norm=layer, map=maps())
+    linear = {"patch_norm": None, "stem": False, "out_norm": None}
+    return configs(norm=layer, pooling=mean | by_attention, **linear, **fixed)
 
 
-@law(configs(n_classes=4))
+@pytest.mark.parametrize(
+    "process", [fold_layer_norm, center_writing_weights, fold_value_biases, fold_layer_scale]
+)
+@law(configs(), examples=15)
+def test_processing_keeps_logits_or_says_why_it_can_not(process, cfg):
+    reason = refusal_of(process, cfg)
+    if reason is None:
+        keeps_logits(cfg, process)
+    else:
+        assert re.fullmatch(rf"`{process.__name__}` needs .*; got .*\. .*\.", reason)
+
+
+@law(configs(n_classes=4, mlp_in_norm=None))
 def test_folding_norms_keeps_logits_and_leaves_norms_without_gain_or_bias(cfg):
     folded = keeps_logits(cfg, fold_layer_norm)
     names = [name for name, _ in folded.named_parameters()]
@@ -43,7 +77,7 @@ def test_folding_norms_keeps_logits_and_leaves_norms_without_gain_or_bias(cfg):
     assert folded.card["processing"] == ["fold_layer_norm"]
 
 
-@law(configs(), examples=15)
+@law(configs(attention=attentions(turns=False, offsets=False, z_norm=st.none())), examples=15)
 def test_folding_value_biases_keeps_logits_and_leaves_none(cfg):
     folded = keeps_logits(cfg, fold_value_biases)
     assert not folded.b_V.any()
@@ -67,7 +101,14 @@ def test_centering_keeps_logits_and_centers_all_that_is_written(cfg):
         assert value.mean(-1).abs().max() < 1e-14
 
 
-@law(layer_normed(n_classes=4), examples=15)
+@law(
+    layer_normed(
+        n_classes=4,
+        mlp_in_norm=None,
+        attention=attentions(turns=False, offsets=False, z_norm=st.none()),
+    ),
+    examples=15,
+)
 def test_all_processing_together_keeps_logits(cfg):
     def process(model):
         return fold_value_biases(center_writing_weights(fold_layer_norm(model)))
@@ -77,7 +118,7 @@ def test_all_processing_together_keeps_logits(cfg):
     assert [s for s in steps if s in processed.card["processing"]] == processed.card["processing"]
 
 
-@law(configs(n_classes=4), examples=15)
+@law(configs(n_classes=4, mlp_in_norm=None), examples=15)
 def test_folding_norms_shows_in_the_readout_alone_and_not_in_its_value(cfg):
     if cfg.pooling.kind == "none":
         return
@@ -100,6 +141,18 @@ def test_folding_norms_shows_in_the_readout_alone_and_not_in_its_value(cfg):
             center_writing_weights,
             "got none in the readout",
         ),
+        ({"out_norm": NormConfig()}, center_writing_weights, "got a norm or a stem behind"),
+        (
+            {"pooling": PoolingConfig("cls_mean", norm_first=False)},
+            center_writing_weights,
+            "got pooling 'cls_mean' in front of the last norm",
+        ),
+        (
+            {"attention": AttentionConfig(z_norm=NormConfig())},
+            fold_value_biases,
+            "got a norm between them",
+        ),
+        ({"mlp_in_norm": NormConfig()}, fold_layer_norm, "got a second norm in front of the MLP"),
     ],
 )
 def test_processing_that_would_change_logits_raises(changes, process, reason):

@@ -11,10 +11,14 @@ from tests.laws._models import (
     images_for,
     law,
     mlp_configs,
+    norms,
     pooled_configs,
     random_like,
+    sequential_configs,
 )
+from tests.laws.test_spans import THREE
 from vitreous._errors import HookError
+from vitreous.models import AttentionConfig, MapConfig, NormConfig, PoolingConfig
 
 POSITIONS = st.sampled_from(["all", "readout", "patches", 0, -1, [0, -1], (0, 0), [0, 0]])
 
@@ -47,8 +51,9 @@ def test_a_block_adds_exactly_what_its_parts_write(cfg):
     _, cache = model.run_with_cache(images_for(cfg), names_filter="blocks.*")
     for i in range(cfg.n_layers):
         middle = cache["resid_pre", i] + cache["attn_out", i]
-        if not cfg.attn_only:
+        if cfg.has_resid_mid:
             assert torch.equal(middle, cache["resid_mid", i])
+        if not cfg.attn_only:
             middle = middle + cache["mlp_out", i]
         assert torch.equal(middle, cache["resid_post", i])
 
@@ -72,7 +77,7 @@ def test_layers_add_up_to_the_stream(cfg, data, positions, single):
     assert len(labels) == len(rows) == 1 + bool(cfg.position) + per_layer * layer + 1
 
 
-@law(mlp_configs(), st.data(), POSITIONS)
+@law(sequential_configs(), st.data(), POSITIONS)
 def test_layers_add_up_to_what_an_mlp_reads(cfg, data, positions):
     _, _, cache = run(cfg)
     layer = data.draw(st.integers(0, cfg.n_layers - 1))
@@ -108,8 +113,12 @@ def test_heads_of_a_layer_and_its_bias_add_up_to_what_attention_writes(cfg, posi
     model, _, cache = run(cfg)
     heads = cache.stack_head_results(positions=positions).unflatten(0, (cfg.n_layers, -1))
     for i in range(cfg.n_layers):
-        written = heads[i].sum(0) + model.b_O[i]
-        assert_equal(written, at(cache["attn_out", i], cache, positions))
+        silence = [(("result", i), lambda value, hook: torch.zeros_like(value))]
+        _, silent = model.run_with_cache(images_for(cfg), fwd_hooks=silence)
+        bias = at(silent["attn_out", i], cache, positions)
+        if not (cfg.out_norm or cfg.attention.z_norm):
+            assert_equal(bias, model.b_O[i].expand(bias.shape))
+        assert_equal(heads[i].sum(0) + bias, at(cache["attn_out", i], cache, positions))
         assert_equal(heads[i].movedim(0, 2), cache["result", i][:, cache.layout.select(positions)])
 
 
@@ -124,7 +133,7 @@ def test_neurons_and_the_rest_add_up_to_the_stream(cfg, data, positions, single)
     assert_equal(rows.sum(0), at(into(cache, layer), cache, positions))
 
 
-@law(mlp_configs(), st.data(), POSITIONS)
+@law(mlp_configs(out_norm=None), st.data(), POSITIONS)
 def test_neurons_of_a_layer_and_its_bias_add_up_to_what_the_mlp_writes(cfg, data, positions):
     model, _, cache = run(cfg)
     layer = data.draw(st.integers(-cfg.n_layers, cfg.n_layers - 1))
@@ -155,7 +164,7 @@ def test_the_full_decomposition_adds_up_to_the_stream(cfg, data, positions, neur
     assert_equal(rows.sum(0), at(into(cache, layer), cache, positions))
 
 
-@law(mlp_configs(), st.data(), st.booleans())
+@law(sequential_configs(), st.data(), st.booleans())
 def test_the_full_decomposition_adds_up_to_what_an_mlp_reads(cfg, data, neurons):
     _, _, cache = run(cfg)
     layer = data.draw(st.integers(0, cfg.n_layers - 1))
@@ -171,7 +180,7 @@ def test_normalized_rows_add_up_to_the_normalized_stream_less_its_bias(cfg, data
     bias = model.blocks[layer].ln1.b
     expected = at(cache["normalized", layer, "ln1"], cache, [0, -1])
     assert_equal(rows.sum(0), expected if bias is None else expected - bias)
-    if not cfg.attn_only:
+    if cfg.has_resid_mid:
         rows = cache.get_full_resid_decomposition(layer, mlp_input=True, apply_ln=True)
         bias = model.blocks[layer].ln2.b
         expected = cache["normalized", layer, "ln2"]
@@ -182,7 +191,7 @@ def test_normalized_rows_add_up_to_the_normalized_stream_less_its_bias(cfg, data
 def test_accumulated_rows_are_the_stream_in_front_of_each_block(cfg, mid, single, positions):
     _, _, cache = run(cfg, remove_batch_dim=single)
     rows, labels = cache.accumulated_resid(incl_mid=mid, positions=positions, return_labels=True)
-    parts = ["pre", "mid"] if mid and not cfg.attn_only else ["pre"]
+    parts = ["pre", "mid"] if mid and cfg.has_resid_mid else ["pre"]
     expected = [f"{i}_{part}" for i in range(cfg.n_layers) for part in parts] + ["final_post"]
     assert labels == expected
     for row, label in zip(rows, labels, strict=True):
@@ -191,7 +200,12 @@ def test_accumulated_rows_are_the_stream_in_front_of_each_block(cfg, mid, single
         assert torch.equal(row, at(cache[where], cache, positions))
 
 
-@law(configs(), POSITIONS)
+def norm_reads_tokens(cfg):
+    """Whether the final norm acts on vectors of the stream, or on an average of them."""
+    return cfg.pooling.norm_first or cfg.pooling.kind not in ("map", "cls_mean")
+
+
+@law(configs().filter(norm_reads_tokens), POSITIONS)
 def test_accumulated_rows_can_pass_the_whole_final_norm(cfg, positions):
     model, _, cache = run(cfg)
     plain = cache.accumulated_resid(positions=positions)
@@ -256,7 +270,59 @@ def test_shares_add_up_when_hooks_moved_what_parts_write(cfg, data):
     assert_equal(shares, target(logits), name)
 
 
-@law(configs())
+@pytest.mark.parametrize(
+    "pooling",
+    [
+        PoolingConfig("map", norm_first=False, map=MapConfig(1, 3, 8)),
+        PoolingConfig("cls_mean", norm_first=False),
+    ],
+    ids=["map", "cls_mean"],
+)
+def test_a_norm_of_what_was_pooled_is_not_applied_to_the_stream(pooling):
+    _, _, cache = run(THREE.replace(pooling=pooling))
+    for recompute in (False, True):
+        with pytest.raises(ValueError, match="rows of the stream are no such vectors"):
+            cache.apply_ln_to_stack(cache.decompose_resid(), recompute_ln=recompute)
+
+
+PARTS_OF_OUTPUTS = [
+    "attn.z_norm.hook_scale",
+    "attn.out_norm.hook_scale",
+    "mlp.out_norm.hook_scale",
+    "attn.hook_result",
+    "attn.hook_z",
+    "mlp.hook_post",
+]
+
+
+@pytest.mark.parametrize("name", PARTS_OF_OUTPUTS)
+@law(mlp_configs(attention=st.builds(AttentionConfig, z_norm=norms()), out_norm=norms()))
+def test_heads_and_neurons_add_up_at_the_scales_of_the_run(name, cfg):
+    model, images = build(cfg), images_for(cfg)
+    edit = (f"blocks.0.{name}", lambda value, hook: value * 1.5)
+    _, cache = model.run_with_cache(images, fwd_hooks=[edit])
+    rows = cache.get_full_resid_decomposition()
+    assert_equal(rows.sum(0), cache["resid_post", -1])
+
+
+def test_what_mlps_read_is_taken_apart_where_they_follow_attention():
+    _, _, cache = run(THREE.replace(parallel=True))
+    with pytest.raises(ValueError, match="got a model whose MLPs stand beside it"):
+        cache.decompose_resid(1, mlp_input=True)
+
+
+@pytest.mark.parametrize("name", ["attn.z_norm", "attn.out_norm", "mlp.out_norm"])
+def test_what_a_hook_puts_behind_the_heads_or_neurons_is_written_by_none_of_them(name):
+    norm = NormConfig()
+    cfg = THREE.replace(attention=AttentionConfig(z_norm=norm), out_norm=norm)
+    edit = (f"blocks.1.{name}.hook_normalized", lambda value, hook: value * 1.5)
+    _, cache = build(cfg).run_with_cache(images_for(cfg), fwd_hooks=[edit])
+    with pytest.raises(HookError, match="rows must add up to the stream; a hook replaced"):
+        cache.get_full_resid_decomposition()
+    assert_equal(cache.decompose_resid(incl_bias=True).sum(0), cache["resid_post", -1])
+
+
+@law(configs().filter(norm_reads_tokens))
 def test_what_methods_return_is_out_of_the_graph(cfg):
     model, logits, cache = run(cfg)
     returned = [

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tiny import random_images, random_model
+from tests.tiny import READOUTS, random_images, random_model
 from vitreous.lenses import logit_lens
 from vitreous.models import HookedViT, PoolingConfig
 
@@ -44,6 +44,26 @@ def test_the_average_of_patches_is_the_output_under_mean_pooling_behind_the_norm
     model, images = random_model(pooling=PoolingConfig("mean")), random_images()
     lens = logit_lens(model, images, positions="patches").sel(layer=2).mean("token")
     np.testing.assert_allclose(lens, model(images).detach().numpy(), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+def test_the_lens_reads_a_token_as_an_image_of_that_token_alone(readout):
+    model, images = random_model(**READOUTS[readout]), random_images()
+    n_prefix = 0 if model.pooling.map is not None else model.layout.n_prefix
+    lens = logit_lens(model, images, positions="patches").sel(layer=1).values
+    stream = model(images, stop_at_layer=2)[:, model.layout.n_prefix :]
+    for place in range(stream.shape[1]):
+        # As often as the head reads it: in place of the tokens in front, and as the only patch.
+        token = stream[:, place : place + 1].expand(-1, n_prefix + 1, -1)
+        with torch.no_grad():
+            alone = model.head(model.read(token))
+        np.testing.assert_allclose(lens[:, place], alone, rtol=0, atol=1e-11)
+
+
+def test_there_is_no_middle_of_a_block_whose_parts_stand_side_by_side():
+    model = random_model(parallel=True)
+    with pytest.raises(ValueError, match="`at` must be 'pre' or 'post' for this model"):
+        logit_lens(model, random_images(), at="mid")
 
 
 def test_both_heads_of_a_distilled_model_read_their_own_token():

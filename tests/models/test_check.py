@@ -47,7 +47,9 @@ def test_a_model_in_half_precision_is_checked_in_double():
 
 def leaky_block(self, resid):
     resid = self.hook_resid_pre(resid)
-    resid = self.hook_resid_mid(resid + 1.001 * self.hook_attn_out(self.attend(resid)))
+    resid = self.hook_resid_mid(
+        resid + 1.001 * self.hook_attn_out(self.attend(self.ln1(resid), {}))
+    )
     mlp_in = self.ln2(resid)
     return self.hook_resid_post(resid + self.hook_mlp_out(self.mlp(mlp_in)))
 
@@ -100,7 +102,9 @@ TINY = 1 + 1e-13  # seen where paths are the same, and within rounding where two
 def in_sums_of_blocks(patch):
     def forward(self, resid):
         resid = self.hook_resid_pre(resid)
-        resid = self.hook_resid_mid((resid + self.hook_attn_out(self.attend(resid))) * TINY)
+        resid = self.hook_resid_mid(
+            (resid + self.hook_attn_out(self.attend(self.ln1(resid), {}))) * TINY
+        )
         return self.hook_resid_post(resid + self.hook_mlp_out(self.mlp(self.ln2(resid))))
 
     patch.setattr(Block, "forward", forward)
@@ -135,7 +139,7 @@ def in_rows_at_a_token_that_nobody_reads(patch):
     patch.setattr(ViTActivationCache, "layer_rows", rows)
 
 
-def biased_results(self, z):
+def biased_results(self, z, scales):
     return torch.einsum("bthd,hdm->bthm", z, self.W_O) + 0.01
 
 

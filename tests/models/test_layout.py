@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from tests.laws._models import build, configs, images_for, law
 from vitreous._errors import UnknownNameError
-from vitreous.models import TokenLayout
+from vitreous.models import HookedViTConfig, TokenLayout
 
 FULL = TokenLayout(1, 1, 2, (1, 2, 3), (4, 5))  # cls dist reg0 reg1, then a 2 x 3 grid
 CLIP = TokenLayout(1, 0, 0, (2, 2, 3), (4, 4), "patches")
+BOTH = TokenLayout(1, 1, 1, (1, 1, 2), (4, 4), "cls_patches")
 BARE = TokenLayout(0, 0, 0, (1, 2, 3), (4, 4), "patches")
 
 
@@ -32,6 +33,7 @@ def mask(*true, shape):
         (FULL, "readout", [0, 1]),
         (CLIP, "readout", list(range(1, 13))),
         (BARE, "readout", [0, 1, 2, 3, 4, 5]),
+        (BOTH, "readout", [0, 3, 4]),
         (FULL, 3, [3]),
         (FULL, -1, [9]),
         (FULL, [0, -1, 0], [0, 9, 0]),
@@ -172,3 +174,17 @@ def test_a_patch_of_the_layout_is_that_patch_of_the_image(cfg, row, column):
     before, after = (model.run_with_cache(x)[1]["hook_embed"] for x in (images, changed))
     moved = (before != after).any(-1).nonzero()[:, 1].unique().tolist()
     assert moved == model.layout.select((row, column))
+
+
+def test_pixels_that_fill_no_patch_are_covered_by_none():
+    cfg = HookedViTConfig(1, 8, 2, image_size=(5, 10), patch_size=(2, 3), n_classes=2)
+    model, images = build(cfg), images_for(cfg)
+    assert model.layout.grid == (1, 2, 3) and model.layout.margin == (1, 1)
+    mask = torch.zeros(5, 10)
+    mask[-1], mask[:, -1] = 1, 1
+    assert not model.layout.coverage(mask).any()
+    with pytest.raises(ValueError, match="`mask` must be 5 x 10 pixels; got 4 x 9"):
+        model.layout.coverage(mask[:4, :9])
+    unseen = images.clone()
+    unseen[..., -1, :], unseen[..., -1] = 7, 7
+    assert torch.equal(model(unseen), model(images))

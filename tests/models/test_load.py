@@ -74,6 +74,25 @@ def test_weights_are_loaded_in_the_dtype_that_is_asked_for(weights):
     assert {p.dtype for p in model.parameters()} == {torch.float64}
 
 
+def test_timm_is_asked_for_what_the_options_say(monkeypatch, tmp_path):
+    asked = {}
+
+    def create(name, *, pretrained=False, create=timm.create_model, **keywords):
+        asked.update(keywords if pretrained else {})
+        return create(name, **{key: keywords[key] for key in keywords.keys() & {"img_size"}})
+
+    monkeypatch.setattr(_timm_download, "_answers", lambda _url: True)
+    monkeypatch.setattr(timm, "create_model", create)
+    model = vt.load("timm:test_vit", revision="v2", cache_dir=tmp_path, image_size=64)
+    assert asked == {
+        "pretrained_cfg_overlay": {"hf_hub_id": "timm/test_vit.r160_in1k@v2"},
+        "cache_dir": str(tmp_path),
+        "img_size": (64, 64),
+    }
+    assert model.card["source"].endswith("timm/test_vit.r160_in1k@v2")
+    assert model.cfg.image_size == (64, 64)
+
+
 # -- Preprocessing and labels
 
 
@@ -107,11 +126,15 @@ def test_classes_of_imagenet_are_found_by_their_names_and_synonyms(loaded):
     assert len(loaded.labels) == 1000
 
 
+def test_a_head_of_the_larger_imagenet_has_its_names():
+    vit = timm.create_model("vit_tiny_patch16_224.augreg_in21k", **TINY)
+    assert len(vt.from_module(vit).labels) == vit.num_classes == 21843
+
+
 @pytest.mark.parametrize(
     ("name", "changes"),
     [
         ("vit_tiny_patch16_224", {"num_classes": 7}),
-        ("vit_tiny_patch16_224.augreg_in21k", {}),
         ("vit_base_patch32_plus_256", {}),  # nobody published weights
         ("vit_base_patch32_clip_224.openai", {"num_classes": 1000}),
     ],

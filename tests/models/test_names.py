@@ -42,6 +42,14 @@ TABLE = [
     (("normalized",), "ln_final.hook_normalized"),
     (("scale", 1, "q_norm"), "blocks.1.attn.q_norm.hook_scale"),
     (("normalized", 1, "k_norm"), "blocks.1.attn.k_norm.hook_normalized"),
+    (("scale", 1, "z_norm"), "blocks.1.attn.z_norm.hook_scale"),
+    (("rot_k5",), "blocks.5.attn.hook_rot_k"),
+    (("mid", 2), "blocks.2.mlp.hook_mid"),
+    (("mlp_mid", 2), "blocks.2.mlp.hook_mid"),
+    (("pre_linear", 2), "blocks.2.mlp.hook_pre_linear"),
+    (("pre_linear2",), "blocks.2.mlp.hook_pre_linear"),
+    (("scale", 2, "mlp.norm"), "blocks.2.mlp.norm.hook_scale"),
+    (("normalized", 0, "attn.out_norm"), "blocks.0.attn.out_norm.hook_normalized"),
 ]
 
 

@@ -42,6 +42,15 @@ def test_logits_of_a_saved_model_are_the_same_to_the_bit(readout, tmp_path):
     assert torch.equal(loaded(random_images()), model(random_images()))
 
 
+def test_a_model_with_a_stem_of_another_library_is_not_saved(tmp_path):
+    stem = torch.nn.Conv2d(3, 16, 4, 4)
+    model = HookedViT(random_model().cfg.replace(stem=True), stem=stem)
+    with pytest.raises(ValueError, match="got one with a stem of another library") as refused:
+        model.save_pretrained(tmp_path / "new")
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "new").exists()
+
+
 def test_labels_preprocessing_and_card_come_back(model, tmp_path):
     model.save_pretrained(tmp_path)
     loaded = vt.load(tmp_path)

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from tests.laws._definition import defined
-from tests.laws._models import assert_equal, build, configs, images_for, law
+from tests.laws._models import assert_equal, build, configs, gap, images_for, law
 from tests.laws.test_spans import THREE, keep
+from tests.tiny import READOUTS, random_images, random_model
 from vitreous._errors import UnknownNameError
 from vitreous.models import HookedViT, HookedViTConfig, NormConfig, PoolingConfig
 
@@ -165,7 +166,24 @@ def test_images_may_require_gradients(model):
     assert images.grad.any()
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("readout", READOUTS)
+def test_every_part_runs_in_half_precision(readout, dtype):
+    model, images = random_model(**READOUTS[readout]), random_images()
+    expected = model(images)
+    model.to(dtype)
+    logits, cache = model.run_with_cache(images.to(dtype), names_filter=model.hook_names())
+    assert gap(logits.double(), expected) < 0.15
+    assert {value.dtype for value in cache.values()} == {dtype}
+    _, little = model.run_with_cache(images.to(dtype))
+    for name in model.hook_names():
+        assert little[name].dtype == dtype
+        assert little[name].shape == cache[name].shape
+
+
 # ---- configurations
+
+MAP = {"n_heads": 1, "d_head": 3, "d_out": 8}
 
 
 @law(configs())
@@ -176,7 +194,19 @@ def test_a_configuration_survives_json(cfg):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"image_size": (5, 9)}, r"`image_size` must be a multiple of `patch_size`; got"),
+        ({"image_size": (1, 9)}, r"`image_size` must have room for a patch of `patch_size`; got"),
+        ({"attention": {"relative_bias": True}, "n_registers": 1}, "alone in front of the patches"),
+        ({"attention": {"rotary": {}}, "d_head": 3}, "needs an even `d_head`; got 3"),
+        ({"parallel": True, "d_mlp": None}, "A parallel block needs an MLP"),
+        ({"pooling": {"kind": "map"}}, r"`PoolingConfig\.map` must be given for the kind 'map'"),
+        (
+            {"pooling": {"kind": "map", "map": MAP | {"norm": {}}}},
+            r"`MapConfig\.norm` stands in front of an MLP",
+        ),
+        (
+            {"pooling": {"kind": "map", "map": MAP | {"out_norm": {}, "d_mlp": 5}}},
+            r"`MapConfig\.out_norm` stands where there is no MLP",
+        ),
         ({"n_heads": 3}, r"`d_model` must divide by `n_heads`; got \(8, 3\)\. Pass `d_head`"),
         ({"cls_token": False}, r"`pooling\.kind='cls'` needs a class token"),
         (

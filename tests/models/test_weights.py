@@ -5,9 +5,18 @@ import re
 
 import pytest
 import torch
+from hypothesis import strategies as st
 from torch import nn
 
-from tests.laws._models import assert_equal, build, configs, images_for, law, random_like
+from tests.laws._models import (
+    assert_equal,
+    attentions,
+    build,
+    configs,
+    images_for,
+    law,
+    random_like,
+)
 from tests.laws.test_spans import THREE
 from vitreous._errors import HookError
 from vitreous.models import FactoredMatrix, NormConfig, PositionConfig
@@ -27,9 +36,15 @@ def assert_weights_are_those_of_a_run(model):
     cfg = model.cfg
     images = images_for(cfg)
     _, cache = model.run_with_cache(images)
-    patches = torch.nn.functional.unfold(images, cfg.patch_size, stride=cfg.patch_size).mT
     embedded = cache["hook_embed"][:, model.layout.n_prefix :]
-    assert_equal(embedded, patches @ model.W_E + model.b_E)
+    if cfg.patch_norm is not None:
+        embedded = cache["embedding.hook_patches"]
+    if cfg.stem:
+        with pytest.raises(ValueError, match="`W_E` needs patches that are embedded by one linear"):
+            _ = model.W_E
+    else:
+        patches = torch.nn.functional.unfold(images, cfg.patch_size, stride=cfg.patch_size).mT
+        assert_equal(embedded, patches @ model.W_E + model.b_E)
     if cfg.position is not None:
         assert torch.equal(model.W_pos, cache["hook_pos_embed"][0])
     for i, block in enumerate(model.blocks):
@@ -38,13 +53,20 @@ def assert_weights_are_those_of_a_run(model):
             projected = torch.einsum("btm,hmd->bthd", x, getattr(model, f"W_{letter}")[i])
             expected = projected + getattr(model, f"b_{letter}")[i]
             assert_equal(cache[letter.lower(), i], expected)
-        written = torch.einsum("bthd,hdm->btm", cache["z", i], model.W_O[i]) + model.b_O[i]
-        assert_equal(cache["attn_out", i], written)
-        assert_equal(block.attn.OV.AB, model.W_V[i] @ model.W_O[i])
+        if not block.attn.norms_of_output:
+            written = torch.einsum("bthd,hdm->btm", cache["z", i], model.W_O[i]) + model.b_O[i]
+            assert_equal(cache["attn_out", i], written)
+        if not block.attn.norms_of_output:
+            assert_equal(block.attn.OV.AB, model.W_V[i] @ model.W_O[i])
         if not cfg.attn_only:
-            mid = cache["resid_mid", i] if cfg.norm is None else cache["normalized", i, "ln2"]
+            read = {"ln1": cache["resid_pre", i]} if cfg.parallel else {"ln2": cache["mlp_in", i]}
+            [(norm, mid)] = read.items()
+            mid = mid if cfg.norm is None else cache["normalized", i, norm]
+            mid = mid if cfg.mlp_in_norm is None else cache["normalized", i, "mlp.in_norm"]
             assert_equal(cache["pre", i], mid @ model.W_in[i] + model.b_in[i])
-            assert_equal(cache["mlp_out", i], cache["post", i] @ model.W_out[i] + model.b_out[i])
+            if cfg.out_norm is None:
+                said = cache["post", i] @ model.W_out[i] + model.b_out[i]
+                assert_equal(cache["mlp_out", i], said)
     if cfg.n_classes is not None and not model.pooling.reads_distillation:
         features = model(images, return_type="pre_logits")
         assert_equal(features @ model.W_U + model.b_U, model(images))
@@ -81,16 +103,23 @@ def test_qk_and_ov_are_what_heads_compute(cfg):
     model, images = build(cfg), images_for(cfg)
     _, cache = model.run_with_cache(images)
     x = cache["resid_pre", 0] if cfg.norm is None else cache["normalized", 0, "ln1"]
-    heads = torch.einsum("btm,hmn->bthn", x, model.OV.AB[0])
-    moved = torch.einsum("bhqk,bkhm->bqhm", cache["pattern", 0], heads)
-    constant = torch.einsum("hd,hdm->hm", model.b_V[0], model.W_O[0])
-    assert_equal(cache["result", 0], moved + constant)
-    assert_equal(model.blocks[0].attn.OV.AB, model.OV[0].AB)
-    if cfg.attention.qk_norm is not None:
-        for owner in (model, model.blocks[0].attn):
-            with pytest.raises(ValueError, match="got a model that normalizes queries and keys"):
+    owners, parts = (model, model.blocks[0].attn), cfg.attention
+    if parts.z_norm is not None or cfg.out_norm is not None:
+        for owner in owners:
+            with pytest.raises(ValueError, match="got a model that normalizes what its heads"):
+                _ = owner.OV
+    else:
+        heads = torch.einsum("btm,hmn->bthn", x, model.OV.AB[0])
+        moved = torch.einsum("bhqk,bkhm->bqhm", cache["pattern", 0], heads)
+        constant = torch.einsum("hd,hdm->hm", model.b_V[0], model.W_O[0])
+        assert_equal(cache["result", 0], moved + constant)
+        assert_equal(model.blocks[0].attn.OV.AB, model.OV[0].AB)
+    if parts.qk_norm is not None or parts.rotary is not None:
+        does = "turns" if parts.qk_norm is None else "normalizes"
+        for owner in owners:
+            with pytest.raises(ValueError, match=f"got a model that {does} queries and keys"):
                 _ = owner.QK
-    elif not cfg.attention.qkv_bias:
+    elif not (parts.qkv_bias or parts.causal or parts.relative_bias):
         scores = torch.einsum("bqm,hmn,bkn->bhqk", x, model.QK.AB[0], x) * cfg.d_head**-0.5
         assert_equal(cache["attn_scores", 0], scores)
 
@@ -294,7 +323,18 @@ def test_gradients_flow_into_a_blocks_views():
     assert through_view[:8].eq(2).all() and not through_view[8:].any()
 
 
-@law(configs())
+@pytest.mark.parametrize(
+    "changes", [{"out_norm": NormConfig()}, {"attention": AttentionConfig(z_norm=NormConfig())}]
+)
+def test_biases_that_depend_on_the_token_do_not_accumulate_to_one(changes):
+    with pytest.raises(ValueError, match="`accumulated_bias` needs outputs whose bias is"):
+        build(THREE.replace(**changes)).accumulated_bias(1)
+
+
+PLAIN = attentions(turns=True, offsets=False, z_norm=st.none())
+
+
+@law(configs(out_norm=None, parallel=False, attention=PLAIN, d_head=st.sampled_from([None, 6])))
 def test_accumulated_biases_are_what_parts_write_without_inputs(cfg):
     model = build(cfg)
     for layer in range(cfg.n_layers + 1):

@@ -3,6 +3,7 @@
 from vitreous.data._class_names import ClassNames
 from vitreous.data._digits import DIGIT_NAMES, DIGIT_PREPROCESSING, digits
 from vitreous.data._files import open_image
+from vitreous.data._imagenet import IMAGENET, IMAGENET_SIZES, imagenet_names, recognized_names
 from vitreous.data._images import Batch, Images, Sample
 from vitreous.data._preprocessing import Picture, Preprocessing
 from vitreous.data._samples import SAMPLES, sample
@@ -10,6 +11,8 @@ from vitreous.data._samples import SAMPLES, sample
 __all__ = [
     "DIGIT_NAMES",
     "DIGIT_PREPROCESSING",
+    "IMAGENET",
+    "IMAGENET_SIZES",
     "SAMPLES",
     "Batch",
     "ClassNames",
@@ -18,6 +21,8 @@ __all__ = [
     "Preprocessing",
     "Sample",
     "digits",
+    "imagenet_names",
     "open_image",
+    "recognized_names",
     "sample",
 ]

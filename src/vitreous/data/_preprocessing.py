@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from vitreous._errors import ImageError
 from vitreous.data._files import open_image, to_eight_bit
@@ -30,6 +31,7 @@ _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+_TORCH_FILTERS = ("nearest", "bilinear", "bicubic")
 _MAX_SCALED_PIXELS = 2**27
 
 
@@ -38,7 +40,8 @@ class Preprocessing:
     """What is done to a picture before a model sees it: scale, crop, normalize.
 
     Equal to timm's evaluation transform, number by number: Pillow's filters on 8-bit pixels, the
-    same rounding of sizes and offsets, the same arithmetic in float32.
+    same rounding of sizes and offsets, the same arithmetic in float32. `scaled_size`, `scaler` and
+    `odd_margin` are for libraries that do those steps in another way.
 
     Attributes:
         image_size: Rows and columns that the model takes.
@@ -48,8 +51,16 @@ class Preprocessing:
         crop_fraction: Side of the crop, as a part of the scaled picture's side.
         crop_mode: "center" scales the shorter side and cuts off what is left of the longer;
             "squash" scales both sides, each on its own; "border" scales the longer side and
-            fills up with the mean color.
+            fills up the rest.
         n_channels: 3, or 1 for models that see gray.
+        fill: Level of 0..255 that "border" fills up with; None means the mean color.
+        scaled_size: Rows and columns of the scaled picture, or the length of its shorter side, in
+            place of what follows from `crop_fraction` and `crop_mode`. It must hold the crop.
+        scaler: Who scales: "pillow"; "torch" with antialiasing, on 8-bit levels, as torchvision
+            does with tensors; or "torch_float", the same without rounding to levels. torch has
+            the filters nearest, bilinear and bicubic.
+        odd_margin: Where half a pixel would be cut off: "even" rounds to an even number, "down"
+            cuts less at the top and left.
     """
 
     image_size: tuple[int, int]
@@ -59,11 +70,20 @@ class Preprocessing:
     crop_fraction: float = 0.875
     crop_mode: Literal["center", "squash", "border"] = "center"
     n_channels: int = 3
+    fill: int | None = None
+    scaled_size: tuple[int, int] | int | None = None
+    scaler: Literal["pillow", "torch", "torch_float"] = "pillow"
+    odd_margin: Literal["even", "down"] = "even"
 
     def __post_init__(self) -> None:
         _must_be_one_of("interpolation", self.interpolation, _FILTERS)
         _must_be_one_of("crop_mode", self.crop_mode, ("center", "squash", "border"))
         _must_be_one_of("n_channels", self.n_channels, (1, 3))
+        _must_be_one_of("scaler", self.scaler, ("pillow", "torch", "torch_float"))
+        _must_be_one_of("odd_margin", self.odd_margin, ("even", "down"))
+        if self.scaler != "pillow":
+            _must_be_one_of("interpolation", self.interpolation, _TORCH_FILTERS)
+        self._check_scaled_size()
         if not (len(self.mean) == len(self.std) == self.n_channels):
             raise ValueError(
                 f"`mean` and `std` must have one number per channel, {self.n_channels}; "
@@ -91,18 +111,13 @@ class Preprocessing:
 
     def crop(self, image: Image.Image) -> Image.Image:
         """The part of the picture that the model sees, scaled to `image_size`, in 8 bits."""
-        image = image.convert("RGB" if self.n_channels == 3 else "L")
-        rows, columns = self._scaled_size(image.height, image.width)
-        if rows * columns > _MAX_SCALED_PIXELS:
-            raise ImageError(
-                f"The image's sides must be of similar length; got {image.width} x "
-                f"{image.height} pixels. Crop it first, or set `crop_mode='border'`."
-            )
-        scaled = image.resize((columns, rows), _FILTERS[self.interpolation])
-        canvas = Image.new(image.mode, (self.image_size[1], self.image_size[0]), self._fill())
-        top, left = map(_offset, (rows, columns), self.image_size)
-        canvas.paste(scaled, (left, top))
-        return canvas
+        if self.scaler == "pillow":
+            return self._crop_by_pillow(self._ready(image))
+        levels = self._crop_by_torch(self._ready(image))
+        if levels.is_floating_point():
+            levels = (levels * 255).round().clamp(0, 255).to(torch.uint8)
+        array = levels.permute(1, 2, 0).numpy()
+        return Image.fromarray(array if self.n_channels == 3 else array[..., 0])
 
     def inverse(
         self, pixels: Float[Tensor, "batch channels rows columns"]
@@ -127,31 +142,106 @@ class Preprocessing:
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Preprocessing":
         """Builds what `to_json` wrote."""
-        tuples = {name: tuple(fields[name]) for name in ("image_size", "mean", "std")}
-        return cls(**{**fields, **tuples})
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in fields.items()
+        }
+        return cls(**values)
 
     def _prepare(self, image: Image.Image) -> Float[Tensor, "channels rows columns"]:
-        levels = torch.from_numpy(np.array(self.crop(image)))
-        levels = levels[..., None] if levels.ndim == 2 else levels
-        return self.normalize(levels.permute(2, 0, 1)[None])[0].contiguous()
+        if self.scaler == "torch_float":
+            unit = self._crop_by_torch(self._ready(image))[None]
+            mean, std = self._statistics(unit)
+            return ((unit - mean) / std)[0].contiguous()
+        return self.normalize(_levels(self.crop(image))[None])[0].contiguous()
+
+    def _ready(self, image: Image.Image) -> Image.Image:
+        """The picture in the model's colors, if it can be scaled within reason."""
+        image = image.convert("RGB" if self.n_channels == 3 else "L")
+        rows, columns = self._scaled_size(image.height, image.width)
+        if rows * columns > _MAX_SCALED_PIXELS:
+            raise ImageError(
+                f"The image's sides must be of similar length; got {image.width} x "
+                f"{image.height} pixels. Crop it first, or set `crop_mode='border'`."
+            )
+        return image
+
+    def _crop_by_pillow(self, image: Image.Image) -> Image.Image:
+        rows, columns = self._scaled_size(image.height, image.width)
+        scaled = image.resize((columns, rows), _FILTERS[self.interpolation])
+        canvas = Image.new(image.mode, (self.image_size[1], self.image_size[0]), self._fill())
+        top, left = map(self._offset, (rows, columns), self.image_size)
+        canvas.paste(scaled, (left, top))
+        return canvas
+
+    def _crop_by_torch(self, image: Image.Image) -> Shaped[Tensor, "channels rows columns"]:
+        """Levels, or with "torch_float" numbers on a scale where white is 1."""
+        white = 1 if self.scaler == "torch" else 255
+        pixels = _levels(image) if white == 1 else _levels(image) * (1 / white)
+        scaled = self._scale_by_torch(pixels)
+        top, left = map(self._offset, scaled.shape[1:], self.image_size)
+        fill = torch.tensor(self._fill()).expand(self.n_channels) / white
+        canvas = fill.to(scaled)[:, None, None].expand(-1, *self.image_size).clone()
+        seen = scaled[:, max(0, -top) :, max(0, -left) :]
+        seen = seen[:, : self.image_size[0], : self.image_size[1]]
+        top, left = max(0, top), max(0, left)
+        canvas[:, top : top + seen.shape[1], left : left + seen.shape[2]] = seen
+        return canvas
+
+    def _scale_by_torch(
+        self, pixels: Shaped[Tensor, "channels rows columns"]
+    ) -> Shaped[Tensor, "channels _ _"]:
+        size = self._scaled_size(*pixels.shape[1:])
+        if tuple(pixels.shape[1:]) == size:
+            return pixels
+        smooth = self.interpolation != "nearest"
+        scaled = functional.interpolate(
+            pixels[None],
+            size,
+            mode=self.interpolation if smooth else "nearest-exact",
+            align_corners=False if smooth else None,
+            antialias=smooth,
+        )
+        return scaled[0]
 
     def _scaled_size(self, rows: int, columns: int) -> tuple[int, int]:
+        if isinstance(self.scaled_size, tuple):
+            return self.scaled_size
+        if self.scaled_size is not None:
+            return _shorter_side_to(self.scaled_size, rows, columns)
         goal_rows, goal_columns = (
             math.floor(side / self.crop_fraction) for side in self.image_size
         )
         if self.crop_mode == "squash":
             return goal_rows, goal_columns
         if self.crop_mode == "center" and goal_rows == goal_columns:
-            longer = int(goal_rows * max(rows, columns) / min(rows, columns))
-            return (longer, goal_rows) if columns <= rows else (goal_rows, longer)
+            return _shorter_side_to(goal_rows, rows, columns)
         ratios = rows / goal_rows, columns / goal_columns
         ratio = max(ratios) if self.crop_mode == "border" else min(ratios)
         return max(1, round(rows / ratio)), max(1, round(columns / ratio))
 
+    def _offset(self, scaled: int, wanted: int) -> int:
+        if wanted > scaled:
+            return (wanted - scaled) // 2
+        # "even" rounds twice, as torchvision does: filled up downward, but cut to even.
+        half = (scaled - wanted) / 2
+        return -round(half) if self.odd_margin == "even" else -math.floor(half)
+
+    def _check_scaled_size(self) -> None:
+        size = self.scaled_size
+        sides = (size, size) if isinstance(size, int) else size
+        if sides is not None and any(s < w for s, w in zip(sides, self.image_size, strict=True)):
+            raise ValueError(
+                f"`scaled_size` must hold a crop of {self.image_size[0]} x {self.image_size[1]} "
+                f"pixels; got {size}. Pass a larger one."
+            )
+
     def _fill(self) -> int | tuple[int, ...]:
         if self.crop_mode != "border":
             return 0
-        levels = tuple(round(255 * level) for level in self.mean)
+        levels = tuple(
+            round(255 * level) if self.fill is None else self.fill for level in self.mean
+        )
         return levels if self.n_channels == 3 else levels[0]
 
     def _statistics(
@@ -203,9 +293,14 @@ def _as_list(images: Picture | Sequence[Picture]) -> list[Picture]:
     return [images]  # pyright: ignore[reportReturnType]  # a path is a sequence of strings, too
 
 
-def _offset(scaled: int, wanted: int) -> int:
-    # Two roundings, as torchvision has them: half a pixel is cut to even, but filled up downward.
-    return (wanted - scaled) // 2 if wanted > scaled else -round((scaled - wanted) / 2)
+def _levels(image: Image.Image) -> UInt8[Tensor, "channels rows columns"]:
+    levels = torch.from_numpy(np.array(image))
+    return levels[None] if levels.ndim == 2 else levels.permute(2, 0, 1)
+
+
+def _shorter_side_to(length: int, rows: int, columns: int) -> tuple[int, int]:
+    longer = int(length * max(rows, columns) / min(rows, columns))
+    return (longer, length) if columns <= rows else (length, longer)
 
 
 def _must_be_one_of(field: str, value: object, allowed: Sequence[object] | dict[str, Any]) -> None:

@@ -9,7 +9,13 @@ import xarray
 from jaxtyping import Float
 from torch import Tensor
 
-from vitreous.models import HookedViT, Target, ViTActivationCache, as_numbers
+from vitreous.models import (
+    HookedViT,
+    StreamRows,
+    Target,
+    ViTActivationCache,
+    as_numbers,
+)
 
 By = Literal["layer", "head"]
 
@@ -68,7 +74,7 @@ def direct_logit_shares(
         if cache is None:
             cache = model.run_with_cache(images)[1]
         if by == "head":
-            cache.require_unedited("hook_attn_out")
+            StreamRows(cache, "readout").require_heads()
         components = list(_components(model, target, by, cache))
         value = target(cache["hook_post_head_pre_normalize"])
     return _labeled(components, value, target, by)
@@ -125,7 +131,8 @@ def _components(
             yield _Component(f"L{layer}{kind[0].upper()}", kind[:-4], int(layer), -1, share)
         else:
             yield from _heads(model, int(layer), cache, weights)
-            bias = bias + (weights @ model.blocks[int(layer)].attn.b_O).sum(1)
+            added = StreamRows(cache, "readout").attention_bias(int(layer))
+            bias = bias + (weights * added).sum((1, 2))
     yield _Component("bias", "bias", -1, -1, bias)
 
 
@@ -136,12 +143,12 @@ def _heads(
     weights: Float[Tensor, "batch positions d_model"],
 ) -> Iterator[_Component]:
     """At the tokens that are read; from `hook_result` where a hook replaced that."""
-    read = cache.layout.select("readout")
-    if f"blocks.{layer}.attn.hook_result" in cache.edited:
-        shares = (cache["result", layer][:, read] * weights[:, :, None]).sum((1, 3))
+    attn, parts = model.blocks[layer].attn, StreamRows(cache, "readout")
+    is_edited = f"blocks.{layer}.attn.hook_result" in cache.edited
+    if is_edited or attn.norms_of_output:
+        shares = (parts.head_results(layer) * weights[:, :, None]).sum((1, 3))
     else:
-        z = cache["z", layer][:, read]
-        shares = head_shares(z, model.blocks[layer].attn.W_O, weights)
+        shares = head_shares(parts.head_inputs(layer), attn.W_O, weights)
     for head, share in enumerate(shares.T):
         yield _Component(f"L{layer}H{head}", "head", layer, head, share)
 

@@ -27,7 +27,9 @@ def logit_lens(
     Each token goes alone through the final norm, at its own scale, and through the head. At the
     last layer the class token's row is the model's output; under mean pooling behind the norm,
     the average over patches is. Patch tokens were never trained to be read by a head of the class
-    token: what the lens says of them is a projection, not a prediction.
+    token: what the lens says of them is a projection, not a prediction. Pooling by attention reads
+    each token as if it were the only one; where class token and mean stand side by side, a token
+    stands in both places.
 
     Args:
         model: A model with a head.
@@ -74,12 +76,12 @@ def logit_lens(
 
 
 def lens_logits(
-    resid: Float[Tensor, "... d_model"],
+    resid: Float[Tensor, "... d_pooled"],
     norm: Norm | None,
-    weight: Float[Tensor, "labels d_model"],
+    weight: Float[Tensor, "labels d_pooled"],
     bias: Float[Tensor, " labels"] | None,
 ) -> Float[Tensor, "... labels"]:
-    """Residuals through a norm, each at its own scale, and a head."""
+    """Residuals (or what they were pooled to) through a norm, each at its own scale, and a head."""
     normalized = resid if norm is None else norm.fused(resid)
     return torch.nn.functional.linear(normalized, weight, bias)
 
@@ -88,8 +90,12 @@ def _lens(
     model: HookedViT, resid: Float[Tensor, "batch tokens d_model"], tokens: list[int]
 ) -> Float[Tensor, "batch positions labels"]:
     """Class token by its head, distillation token by its own, all others by the average."""
+    before, behind = model.ln_final, None
+    if not model.cfg.pooling.normalizes_tokens:
+        before, behind = behind, before
+    pooled = model.pooling.alone(resid if before is None else before.fused(resid))
     by_head = [
-        lens_logits(resid, model.ln_final, head.weight, head.bias)
+        lens_logits(pooled, behind, head.weight, head.bias)
         for head in (model.head.linear, model.head.distillation)
         if head is not None
     ]
@@ -103,8 +109,8 @@ def _lens(
 
 def _streams(model: HookedViT, at: str, layers: Sequence[int] | None) -> dict[int, str]:
     """The hook point to read for each layer."""
-    if at not in ("pre", "mid", "post") or (at == "mid" and model.cfg.attn_only):
-        known = "'pre' or 'post'" if model.cfg.attn_only else "'pre', 'mid' or 'post'"
+    if at not in ("pre", "mid", "post") or (at == "mid" and not model.cfg.has_resid_mid):
+        known = "'pre', 'mid' or 'post'" if model.cfg.has_resid_mid else "'pre' or 'post'"
         raise ValueError(f"`at` must be {known} for this model; got {at!r}. Pass one of them.")
     n_layers = model.cfg.n_layers
     first = -1 if at == "post" else 0

@@ -8,9 +8,11 @@ from vitreous.models._checkpoints import kept_steps
 from vitreous.models._config import (
     AttentionConfig,
     HookedViTConfig,
+    MapConfig,
     NormConfig,
     PoolingConfig,
     PositionConfig,
+    RotaryConfig,
 )
 from vitreous.models._factored_matrix import FactoredMatrix
 from vitreous.models._layout import TokenLayout
@@ -25,6 +27,7 @@ from vitreous.models._processing import (
     fold_value_biases,
 )
 from vitreous.models._results import as_numbers, label_names
+from vitreous.models._rows import StreamRows
 from vitreous.models._saving import as_stored, saved_description, weight_hash
 from vitreous.models._target import Readout, Target
 from vitreous.models._vit import HookedViT
@@ -39,11 +42,14 @@ __all__ = [
     "FactoredMatrix",
     "HookedViT",
     "HookedViTConfig",
+    "MapConfig",
     "Norm",
     "NormConfig",
     "PoolingConfig",
     "PositionConfig",
     "Readout",
+    "RotaryConfig",
+    "StreamRows",
     "Target",
     "TokenLayout",
     "ViTActivationCache",

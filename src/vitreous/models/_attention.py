@@ -11,6 +11,8 @@ from vitreous.models._config import HookedViTConfig
 from vitreous.models._factored_matrix import FactoredMatrix
 from vitreous.models._norms import make_norm, normalize
 from vitreous.models._read_only import no_bias, scaled
+from vitreous.models._rotary import Rotary
+from vitreous.models._score_bias import RelativeBias, is_future
 
 
 class Attention(nn.Module):
@@ -19,12 +21,16 @@ class Attention(nn.Module):
     `hook_q`, `hook_k`, `hook_v` and `hook_z` are `[batch tokens heads d_head]`,
     `hook_attn_scores` (what the softmax sees) and `hook_pattern` `[batch heads queries keys]`,
     `hook_result` `[batch tokens heads d_model]`: what each head writes, LayerScale included and
-    the output bias not. Watching scores or pattern runs that step explicitly; otherwise the whole
-    of it is one `scaled_dot_product_attention`.
+    the output bias not; with a norm behind `z` or behind the output, at the scale that it has in
+    the run. Watching scores or pattern runs that step explicitly; otherwise the whole of it is
+    one `scaled_dot_product_attention`.
     """
 
-    def __init__(self, config: HookedViTConfig) -> None:
+    def __init__(self, config: HookedViTConfig, layer: int = 0, rotary: Rotary | None = None):
         super().__init__()
+        self.layer = layer
+        # In a tuple, since it is a part of the model: a part of every block would be saved often.
+        self._rotary = (rotary,)
         parts, width = config.attention, config.n_heads * config.head_width
         self.n_heads, self.d_head = config.n_heads, config.head_width
         self.attn_scale = self.d_head**-0.5
@@ -32,11 +38,24 @@ class Attention(nn.Module):
         self.hook_q, self.hook_k, self.hook_v = HookPoint(), HookPoint(), HookPoint()
         self.q_norm = make_norm(self.d_head, parts.qk_norm)
         self.k_norm = make_norm(self.d_head, parts.qk_norm)
+        if rotary is not None:
+            self.hook_rot_q, self.hook_rot_k = HookPoint(), HookPoint()
+        self.relative_bias = (
+            RelativeBias(config.grid, config.n_heads) if parts.relative_bias else None
+        )
+        self.causal = parts.causal
         self.hook_attn_scores, self.hook_pattern = HookPoint(), HookPoint()
         self.hook_z = HookPoint()
-        self.hook_result = HookPoint(on_demand=True)
+        self.z_norm = make_norm(width, parts.z_norm)
         self.out = nn.Linear(width, config.d_model, bias=parts.out_bias)
         self.gain = nn.Parameter(torch.ones(config.d_model)) if config.layer_scale else None
+        self.out_norm = make_norm(config.d_model, config.out_norm)
+        self.hook_result = HookPoint(on_demand=True)
+
+    @property
+    def rotary(self) -> Rotary | None:
+        """The model's tables of angles."""
+        return self._rotary[0]
 
     def forward(
         self,
@@ -59,15 +78,15 @@ class Attention(nn.Module):
             )
         q, k, v = self.hook_q(q), self.hook_k(k), self.hook_v(v)
         q, k = normalize(self.q_norm, q), normalize(self.k_norm, k)
+        if self.rotary is not None:
+            q, k = self.hook_rot_q(self.turn(q)), self.hook_rot_k(self.turn(k))
         if self.hook_attn_scores.watched or self.hook_pattern.watched:
             scores = self.hook_attn_scores(self.scores(q, k))
             z = self.mix(self.hook_pattern(self.softmax(scores)), v)
         else:
             z = self.fused(q, k, v)
         z = self.hook_z(z)
-        if self.hook_result.watched:
-            return self.sum_results(self.hook_result(self.results(z)))
-        return self.write(z)
+        return self.write_by_heads(z) if self.hook_result.watched else self.write(z)
 
     def project(self, x: Float[Tensor, "batch tokens d_model"]) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, as views of one product."""
@@ -96,7 +115,27 @@ class Attention(nn.Module):
         k: Float[Tensor, "batch keys heads d_head"],
     ) -> Float[Tensor, "batch heads queries keys"]:
         """Exactly what the softmax sees."""
-        return (q.transpose(1, 2) * self.attn_scale) @ k.permute(0, 2, 3, 1)
+        scores = (q.transpose(1, 2) * self.attn_scale) @ k.permute(0, 2, 3, 1)
+        bias = self.score_bias(q)
+        return scores if bias is None else scores + bias
+
+    def score_bias(
+        self, q: Float[Tensor, "batch tokens heads d_head"]
+    ) -> Float[Tensor, "#heads queries keys"] | None:
+        """What is added to the scores whatever the picture; minus infinity where nobody looks."""
+        bias = None if self.relative_bias is None else self.relative_bias().to(q.dtype)
+        if not self.causal:
+            return bias
+        n_tokens = q.shape[1]
+        bias = q.new_zeros(1, n_tokens, n_tokens) if bias is None else bias
+        return bias.masked_fill(is_future(n_tokens, q.device), float("-inf"))
+
+    def turn(
+        self, x: Float[Tensor, "batch tokens heads d_head"]
+    ) -> Float[Tensor, "batch tokens heads d_head"]:
+        """Queries or keys behind their norm, turned by the angles of their places."""
+        assert self.rotary is not None
+        return self.rotary.turn(x, self.layer)
 
     def softmax(
         self, scores: Float[Tensor, "batch heads queries keys"]
@@ -118,27 +157,87 @@ class Attention(nn.Module):
         v: Float[Tensor, "batch tokens heads d_head"],
     ) -> Float[Tensor, "batch tokens heads d_head"]:
         """`mix(softmax(scores(q, k)), v)` in one kernel."""
+        bias = None if self.relative_bias is None else self.score_bias(q)
+        is_causal = self.causal and bias is None
         q, k, v = (each.transpose(1, 2) for each in (q, k, v))
-        z = functional.scaled_dot_product_attention(q, k, v, scale=self.attn_scale)
+        z = functional.scaled_dot_product_attention(
+            q, k, v, bias, scale=self.attn_scale, is_causal=is_causal
+        )
         return z.transpose(1, 2)
-
-    def results(
-        self, z: Float[Tensor, "batch tokens heads d_head"]
-    ) -> Float[Tensor, "batch tokens heads d_model"]:
-        """What each head writes; their sum and the bias are what attention adds."""
-        return torch.einsum("bthd,hdm->bthm", z, self._gained(self._output_weight()))
-
-    def sum_results(
-        self, results: Float[Tensor, "batch tokens heads d_model"]
-    ) -> Float[Tensor, "batch tokens d_model"]:
-        summed = results.sum(2)
-        return summed if self.out.bias is None else summed + self._gained(self.out.bias)
 
     def write(
         self, z: Float[Tensor, "batch tokens heads d_head"]
     ) -> Float[Tensor, "batch tokens d_model"]:
         """What attention adds to the stream, in one product."""
-        return self._gained(self.out(z.flatten(2)))
+        return normalize(self.out_norm, self.project_out(normalize(self.z_norm, z.flatten(2))))
+
+    def write_by_heads(
+        self, z: Float[Tensor, "batch tokens heads d_head"]
+    ) -> Float[Tensor, "batch tokens d_model"]:
+        """The same, with what each head writes on show."""
+        written, scales = z.flatten(2), {}
+        if self.z_norm is not None:
+            written, scales["z_norm"] = self.z_norm.with_scale(written)
+        written = self.project_out(written)
+        if self.out_norm is not None:
+            written, scales["out_norm"] = self.out_norm.with_scale(written)
+        results = self.results(z, scales)
+        return self.with_changed_results(written, results, self.hook_result(results))
+
+    def with_changed_results(
+        self,
+        written: Float[Tensor, "batch tokens d_model"],
+        results: Float[Tensor, "batch tokens heads d_model"],
+        changed: Float[Tensor, "batch tokens heads d_model"],
+    ) -> Float[Tensor, "batch tokens d_model"]:
+        """What is added where a hook changed results: the norms keep what the heads had written."""
+        return written if changed is results else written + (changed - results).sum(2)
+
+    def project_out(
+        self, z: Float[Tensor, "batch tokens width"]
+    ) -> Float[Tensor, "batch tokens d_model"]:
+        """The output weight, behind the norm of `z` and in front of that of the output."""
+        return self._gained(self.out(z))
+
+    @property
+    def norms_of_output(self) -> list[str]:
+        """Those of `z_norm` and `out_norm` that there are; results depend on their scales."""
+        norms = {"z_norm": self.z_norm, "out_norm": self.out_norm}
+        return [name for name, norm in norms.items() if norm is not None]
+
+    def results(
+        self,
+        z: Float[Tensor, "batch tokens heads d_head"],
+        scales: dict[str, Float[Tensor, "batch tokens 1"]],
+    ) -> Float[Tensor, "batch tokens heads d_model"]:
+        """What each head writes; their sum and `output_bias` are what attention adds.
+
+        Args:
+            z: What each head has read.
+            scales: The denominators of `norms_of_output`, which are held.
+        """
+        weight = self._gained(self._output_weight())
+        if self.z_norm is not None:
+            rows = weight.flatten(0, 1)
+            rows = rows if self.z_norm.w is None else rows * self.z_norm.w[:, None]
+            rows = self.z_norm.centered(rows.T).T  # taking the mean off z, seen from the output
+            weight = rows.unflatten(0, weight.shape[:2])
+        results = torch.einsum("bthd,hdm->bthm", z, weight)
+        if self.z_norm is not None:
+            results = results / scales["z_norm"][:, :, None]
+        if self.out_norm is not None:
+            results = self.out_norm.linear(results, scales["out_norm"][:, :, None])
+        return results
+
+    def output_bias(
+        self, scales: dict[str, Float[Tensor, "batch tokens 1"]]
+    ) -> Float[Tensor, "*#batch d_model"]:
+        """What attention adds that no head wrote; with a norm behind the output, per token."""
+        weight, bias = self.out.weight, self.out.bias
+        bias = weight.new_zeros(len(weight)) if bias is None else self._gained(bias)
+        if self.z_norm is not None and self.z_norm.b is not None:
+            bias = bias + self._gained(weight @ self.z_norm.b)
+        return bias if self.out_norm is None else self.out_norm.divide(bias, scales["out_norm"])
 
     # ---- weights, per head
 
@@ -199,7 +298,17 @@ class Attention(nn.Module):
 
     @property
     def OV(self) -> FactoredMatrix:
-        """`W_V @ W_O` per head: what a head writes of what it attends to."""
+        """`W_V @ W_O` per head: what a head writes of what it attends to.
+
+        Raises:
+            ValueError: With a norm between or behind the two there is no such fixed matrix.
+        """
+        if self.norms_of_output:
+            does = "have read" if self.z_norm is not None else "write"
+            raise ValueError(
+                "`OV` needs an output that is linear in the values; got a model that normalizes "
+                f"what its heads {does}. Use `hook_result` of a run."
+            )
         return FactoredMatrix(self.W_V, self.W_O)
 
     @property
@@ -207,12 +316,13 @@ class Attention(nn.Module):
         """`W_Q @ W_K.T` per head (unscaled): how much one residual attends to another.
 
         Raises:
-            ValueError: With a norm on queries and keys there is no such fixed matrix.
+            ValueError: With a norm or a turn of queries and keys there is no such fixed matrix.
         """
-        if self.q_norm is not None:
+        if self.q_norm is not None or self.rotary is not None:
+            does = "turns" if self.q_norm is None else "normalizes"
             raise ValueError(
                 "`QK` needs scores that are bilinear in the residual stream; got a model that "
-                "normalizes queries and keys. Read `hook_attn_scores` of a run."
+                f"{does} queries and keys. Read `hook_attn_scores` of a run."
             )
         return FactoredMatrix(self.W_Q, self.W_K.transpose(-1, -2))
 

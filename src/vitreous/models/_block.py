@@ -1,4 +1,4 @@
-"""One transformer block: attention and MLP, each added to the residual stream."""
+"""One transformer block."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -9,15 +9,20 @@ from vitreous.models._attention import Attention
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._mlp import MLP
 from vitreous.models._norms import make_norm, normalize
+from vitreous.models._rotary import Rotary
 
 
 class Block(nn.Module):
-    """A pre-norm block: `resid_mid == resid_pre + attn_out`, `resid_post == resid_mid + mlp_out`.
+    """Attention and MLP, each added to the residual stream.
 
-    An attention-only block has no `resid_mid`: `resid_post == resid_pre + attn_out`.
+    One after the other: `resid_mid == resid_pre + attn_out`, `resid_post == resid_mid + mlp_out`.
+    Side by side, both read the same normalized stream: `resid_post == resid_pre + attn_out +
+    mlp_out`, without `resid_mid`. Attention alone: `resid_post == resid_pre + attn_out`.
     """
 
-    def __init__(self, config: HookedViTConfig) -> None:
+    def __init__(
+        self, config: HookedViTConfig, layer: int = 0, rotary: Rotary | None = None
+    ) -> None:
         super().__init__()
         self.n_heads = config.n_heads
         self.hook_resid_pre = HookPoint()
@@ -26,14 +31,26 @@ class Block(nn.Module):
         self.hook_k_input = HookPoint(on_demand=True)
         self.hook_v_input = HookPoint(on_demand=True)
         self.ln1 = make_norm(config.d_model, config.norm)
-        self.attn = Attention(config)
+        self.attn = Attention(config, layer, rotary)
         self.hook_attn_out = HookPoint()
+        self.parallel = config.parallel
         self.mlp: MLP | None = None
-        if not config.attn_only:
+        if config.has_resid_mid:
             self.hook_resid_mid = HookPoint()
             self.hook_mlp_in = HookPoint(on_demand=True)
             self.ln2 = make_norm(config.d_model, config.norm)
-            self.mlp = MLP(config)
+        if config.d_mlp is not None:
+            self.mlp = MLP(
+                config.d_model,
+                config.d_mlp,
+                config.act_name,
+                bias=config.mlp_bias,
+                gate=config.mlp_gate,
+                in_norm=config.mlp_in_norm,
+                norm=config.mlp_norm,
+                layer_scale=config.layer_scale,
+                out_norm=config.out_norm,
+            )
             self.hook_mlp_out = HookPoint()
         self.hook_resid_post = HookPoint()
 
@@ -41,19 +58,22 @@ class Block(nn.Module):
         self, resid: Float[Tensor, "batch tokens d_model"]
     ) -> Float[Tensor, "batch tokens d_model"]:
         resid = self.hook_resid_pre(resid)
-        resid = resid + self.hook_attn_out(self.attend(resid))
+        own = self._own_inputs(resid)
+        normalized = normalize(self.ln1, resid)
+        resid = resid + self.hook_attn_out(self.attend(normalized, own))
         if self.mlp is not None:
-            resid = self.hook_resid_mid(resid)
-            mlp_in = normalize(self.ln2, self.hook_mlp_in(resid))
-            resid = resid + self.hook_mlp_out(self.mlp(mlp_in))
+            if not self.parallel:
+                resid = self.hook_resid_mid(resid)
+                normalized = normalize(self.ln2, self.hook_mlp_in(resid))
+            resid = resid + self.hook_mlp_out(self.mlp(normalized))
         return self.hook_resid_post(resid)
 
     def attend(
-        self, resid: Float[Tensor, "batch tokens d_model"]
+        self,
+        normalized: Float[Tensor, "batch tokens d_model"],
+        own: dict[str, Float[Tensor, "batch tokens heads d_model"]],
     ) -> Float[Tensor, "batch tokens d_model"]:
         """Attention's output; heads read inputs of their own only where a hook made them differ."""
-        own = self._own_inputs(resid)
-        normalized = normalize(self.ln1, resid)
         if own and self._ln1_is_in_use():
             raise HookError(
                 f"`{self.hook_resid_pre.name.removesuffix('hook_resid_pre')}ln1.hook_*` describe "

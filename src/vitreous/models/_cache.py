@@ -1,32 +1,22 @@
 """Residual-stream bookkeeping on the values of one run."""
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vitreous._errors import HookError
-from vitreous.hooks import ActivationCache, HookNames
-from vitreous.models._layout import TokenLayout
 from vitreous.models._names import get_act_name
-from vitreous.models._saving import weight_hash
+from vitreous.models._rows import NEURONS, STREAM, Rows, StreamRows
+from vitreous.models._run import ViTRun
 
 if TYPE_CHECKING:
-    from vitreous.models._block import Block
-    from vitreous.models._derivation import ViTDerivation
     from vitreous.models._target import Target
-    from vitreous.models._vit import HookedViT
 
 Stack = Float[Tensor, "components *batch tokens d_model"]
 Labeled = Stack | tuple[Stack, list[str]]
-
-# Points where a hook may put something into the stream that no component wrote.
-_STREAM = ("hook_resid_", "hook_full_embed", "hook_ln_pre")
-
 
 _Given = ParamSpec("_Given")
 _Returned = TypeVar("_Returned")
@@ -48,55 +38,13 @@ def _as_in_the_run(
     return called
 
 
-class ViTActivationCache(ActivationCache):
+class ViTActivationCache(ViTRun):
     """The activations of one run of a `HookedViT`, with the methods that take its stream apart.
 
     The stream is a sum: embedding, positions, and what attention and MLP of each block add. The
     methods below list the terms. Names and labels are those of TransformerLens; `positions` takes
     what `TokenLayout.select` takes, and the token dimension always stays.
     """
-
-    def __init__(
-        self,
-        values: dict[str, Tensor],
-        keys: Sequence[str],
-        names: HookNames,
-        derivation: "ViTDerivation",
-        has_batch_dim: bool = True,
-        *,
-        edited: frozenset[str] = frozenset(),
-        model: "HookedViT",
-    ) -> None:
-        super().__init__(values, keys, names, derivation, has_batch_dim)
-        self._run = derivation
-        self.model = model
-        self.edited = edited
-
-    @property
-    def layout(self) -> TokenLayout:
-        """Where tokens are, at the size that was run.
-
-        Raises:
-            ValueError: The run started from a stream of images of another size than the model's,
-                and wasn't told `layout=`.
-        """
-        self._run.layout.require_grid()
-        return self._run.layout
-
-    @contextmanager
-    def as_in_the_run(self, *, in_graph: bool = False) -> Iterator[None]:
-        """Gradients where values of the run (or others, `in_graph`) have one; its autocast."""
-        with_gradient = torch.is_grad_enabled() and (in_graph or self._holds_graph())
-        with torch.set_grad_enabled(with_gradient), self._run.in_precision_of_run():
-            yield
-
-    def describe_run(self) -> dict[str, Any]:
-        """The weights, edits and grid of the run, for `model.load_cache`."""
-        # Weights that changed since the run can't be told any more.
-        weights = weight_hash(self.model) if self._run.has_its_weights() else None
-        layout = self._run.layout
-        where = {"grid": layout.grid[1:], "has_grid": layout.has_grid}
-        return {"weights": weights, "edited": sorted(self.edited), **where}
 
     # ---- the stream itself
 
@@ -124,14 +72,14 @@ class ViTActivationCache(ActivationCache):
             (f"{i}_{part}", f"blocks.{i}.hook_resid_{part}")
             for i in range(end)
             for part in ("pre", "mid")
-            if part == "pre" or (incl_mid and not self.model.cfg.attn_only)
+            if part == "pre" or (incl_mid and self.model.cfg.has_resid_mid)
         ]
         names.append(self._stream_into(end))
-        rows = {label: self._at(name, positions) for label, name in names}
-        stack = torch.stack(list(rows.values()))
+        stack = torch.stack([self.at(name, positions) for _, name in names])
+        stack = stack if self.has_batch_dim else stack[:, 0]
         if apply_ln:
             stack = self.apply_ln_to_stack(stack, recompute_ln=True, positions=positions)
-        return self._returned(stack, list(rows), return_labels)
+        return (stack, [label for label, _ in names]) if return_labels else stack
 
     @_as_in_the_run
     def decompose_resid(
@@ -162,11 +110,15 @@ class ViTActivationCache(ActivationCache):
             incl_remainder: Adds the row `remainder`: the stream less all rows before it.
             return_labels: Whether to return `embed`, `pos_embed`, `0_attn_out`, `0_mlp_out`, ...
         """
+        if mode not in ("all", "attn", "mlp"):
+            raise ValueError(f"`mode` must be 'all', 'attn' or 'mlp'; got {mode!r}. Pass one.")
         if not incl_remainder:
-            self.require_unedited(*_STREAM)
-        rows = self._embed_rows(positions) if incl_embeds else {}
-        rows |= self._layer_outputs(layer, mode, mlp_input, positions)
-        rows |= {"bias": self._bias_row(positions)} if incl_bias else {}
+            self.require_unedited(*STREAM)
+        n_attentions, n_mlps = self._counts(layer, mlp_input)
+        parts = StreamRows(self, positions)
+        rows = parts.embeddings() if incl_embeds else {}
+        rows |= parts.outputs(0 if mode == "mlp" else n_attentions, 0 if mode == "attn" else n_mlps)
+        rows |= {"bias": parts.bias()} if incl_bias else {}
         return self._finished(
             rows, layer, mlp_input, apply_ln, positions, incl_remainder, return_labels
         )
@@ -186,7 +138,7 @@ class ViTActivationCache(ActivationCache):
         `incl_remainder` adds the rest of the stream: embedding, MLPs and biases. The other
         arguments are those of `decompose_resid`.
         """
-        rows = self._rows_of_heads(self._end(layer), positions)
+        rows = StreamRows(self, positions).heads(self._end(layer))
         return self._finished(
             rows, layer, False, apply_ln, positions, incl_remainder, return_labels
         )
@@ -212,8 +164,8 @@ class ViTActivationCache(ActivationCache):
         n_layers = self.model.cfg.n_layers
         if not -n_layers <= layer < n_layers:
             raise ValueError(f"`layer` must lie in 0..{n_layers - 1}; got {layer}. Choose another.")
-        results = self._neuron_results(
-            layer % n_layers, neuron_slice, positions, project_output_onto
+        results = StreamRows(self, positions).neuron_results(
+            layer % n_layers, neuron_slice, project_output_onto
         )
         return results if self.has_batch_dim else results[0]
 
@@ -233,7 +185,7 @@ class ViTActivationCache(ActivationCache):
         `incl_remainder` adds the rest of the stream. Needs memory for every neuron's write: choose
         `positions` and `neuron_slice`.
         """
-        rows = self._neuron_rows(range(self._end(layer)), neuron_slice, positions)
+        rows = StreamRows(self, positions).neurons(self._end(layer), neuron_slice)
         return self._finished(
             rows, layer, False, apply_ln, positions, incl_remainder, return_labels
         )
@@ -261,14 +213,15 @@ class ViTActivationCache(ActivationCache):
 
     # ---- the same as rows by label
 
-    def layer_rows(
-        self, layer: int | None = None, *, positions: Any = "all"
-    ) -> dict[str, Float[Tensor, "batch positions d_model"]]:
+    @_as_in_the_run
+    def layer_rows(self, layer: int | None = None, *, positions: Any = "all") -> Rows:
         """The rows of `decompose_resid` and its bias, by label, always with the image dimension."""
-        self.require_unedited(*_STREAM)
-        outputs = self._layer_outputs(layer, "all", False, positions)
-        return self._embed_rows(positions) | outputs | {"bias": self._bias_row(positions)}
+        self.require_unedited(*STREAM)
+        parts = StreamRows(self, positions)
+        outputs = parts.outputs(*self._counts(layer))
+        return parts.embeddings() | outputs | {"bias": parts.bias()}
 
+    @_as_in_the_run
     def head_rows(
         self,
         layer: int | None = None,
@@ -276,20 +229,16 @@ class ViTActivationCache(ActivationCache):
         mlp_input: bool = False,
         expand_neurons: bool = False,
         positions: Any = "all",
-    ) -> dict[str, Float[Tensor, "batch positions d_model"]]:
+    ) -> Rows:
         """The rows of `get_full_resid_decomposition`, by label, always with the image dimension."""
-        self.require_unedited(*_STREAM, "hook_attn_out")
-        end = self._end(layer, mlp_input=mlp_input)
-        n_attn = end + 1 if mlp_input else end
-        rows = self._rows_of_heads(n_attn, positions)
-        if not self._attn_only() and expand_neurons:
-            self.require_unedited("hook_mlp_out")
-            rows |= self._neuron_rows(range(end), None, positions)
-        elif not self._attn_only():
-            outs = {f"{i}_mlp_out": f"blocks.{i}.hook_mlp_out" for i in range(end)}
-            rows |= {label: self._at(name, positions) for label, name in outs.items()}
-        rows |= self._embed_rows(positions)
-        rows["bias"] = self._bias_row(positions, n_attn, end if expand_neurons else 0)
+        self.require_unedited(*STREAM, *(NEURONS if expand_neurons else ()))
+        n_attentions, n_mlps = self._counts(layer, mlp_input)
+        parts = StreamRows(self, positions)
+        parts.require_heads()
+        rows = parts.heads(n_attentions)
+        rows |= parts.neurons(n_mlps) if expand_neurons else parts.outputs(0, n_mlps)
+        rows |= parts.embeddings()
+        rows["bias"] = parts.bias(n_attentions, n_mlps if expand_neurons else 0)
         return rows
 
     def stack_activation(
@@ -327,13 +276,21 @@ class ViTActivationCache(ActivationCache):
         norm, name = self._reading_norm(layer, mlp_input)
         if norm is None:
             return residual_stack
+        pooling = self.model.cfg.pooling
+        is_behind = name == "ln_final" and not pooling.normalizes_tokens
+        if is_behind and pooling.kind in ("map", "cls_mean"):
+            raise ValueError(
+                f"The final norm reads what pooling {pooling.kind!r} makes of the tokens; rows of "
+                "the stream are no such vectors. Use `cache.logit_attrs` or "
+                "`target.readout(cache)`."
+            )
         if recompute_ln:
             return norm.fused(residual_stack)
-        scale = self._batched(self[f"{name}.hook_scale"])
-        chosen = self._run.layout.select(positions)
-        if name != "ln_final" or self.model.cfg.pooling.normalizes_tokens:
+        scale = self.at(f"{name}.hook_scale")
+        chosen = self.tokens_at(positions)
+        if not is_behind:
             scale = scale[:, chosen]
-        elif scale.shape[1] > 1 and chosen != self._run.layout.select("readout"):
+        elif scale.shape[1] > 1 and chosen != self.tokens_at("readout"):
             raise ValueError(
                 "Pooling comes before the final norm here, with a scale per head; rows per token "
                 "have none. Use `cache.logit_attrs` or `target.readout(cache)`."
@@ -355,92 +312,9 @@ class ViTActivationCache(ActivationCache):
             target: From `model.target(...)`.
             positions: The tokens that the rows are about.
         """
-        weights = target.readout(self).weights[:, self._run.layout.select(positions)]
+        weights = target.readout(self).weights[:, self.tokens_at(positions)]
         weights = weights if self.has_batch_dim else weights[0]
         return (residual_stack * weights).sum(-1)
-
-    # ---- rows
-
-    def _embed_rows(self, positions: Any) -> dict[str, Tensor]:
-        names = {"embed": "hook_embed"}
-        if self.model.cfg.position is not None:
-            names["pos_embed"] = "hook_pos_embed"
-        rows = {label: self._at(name, positions) for label, name in names.items()}
-        norm = self.model.ln_pre
-        if norm is None:
-            return rows
-        self.require_unedited("ln_pre.hook_normalized")
-        scale = self._at("ln_pre.hook_scale", positions)
-        return {label: norm.linear(row, scale) for label, row in rows.items()}
-
-    def _layer_outputs(
-        self, layer: int | None, mode: str, mlp_input: bool, positions: Any
-    ) -> dict[str, Tensor]:
-        if mode not in ("all", "attn", "mlp"):
-            raise ValueError(f"`mode` must be 'all', 'attn' or 'mlp'; got {mode!r}. Pass one.")
-        end = self._end(layer, mlp_input=mlp_input)
-        kinds = ["attn"] * (mode != "mlp") + ["mlp"] * (mode != "attn" and not self._attn_only())
-        places = [(i, kind) for i in range(end) for kind in kinds]
-        if mlp_input and mode != "mlp":
-            places.append((end, "attn"))
-        return {f"{i}_{k}_out": self._at(f"blocks.{i}.hook_{k}_out", positions) for i, k in places}
-
-    def _head_results(
-        self, layer: int, positions: Any
-    ) -> Float[Tensor, "batch tokens heads d_model"]:
-        name = f"blocks.{layer}.attn.hook_result"
-        if name in self._values:
-            return self._at(name, positions)
-        return self._block(layer).attn.results(self._at(f"blocks.{layer}.attn.hook_z", positions))
-
-    def _rows_of_heads(
-        self, n_layers: int, positions: Any
-    ) -> dict[str, Float[Tensor, "batch positions d_model"]]:
-        return {
-            f"L{layer}H{head}": results[:, :, head]
-            for layer in range(n_layers)
-            for results in [self._head_results(layer, positions)]
-            for head in range(self.model.cfg.n_heads)
-        }
-
-    def _neuron_results(
-        self, layer: int, neurons: Any, positions: Any, onto: Tensor | None = None
-    ) -> Tensor:
-        mlp = self._block(layer).mlp
-        if mlp is None:
-            raise ValueError(
-                "`get_neuron_results` needs MLPs; got an attention-only model. "
-                "Use `stack_head_results`."
-            )
-        post = self._at(f"blocks.{layer}.mlp.hook_post", positions)
-        chosen = _neuron_indices(neurons, post.shape[-1])
-        writes = mlp.W_out[chosen] if onto is None else mlp.W_out[chosen] @ onto
-        post = post[..., chosen]
-        return post * writes if writes.ndim == 1 else post[..., None] * writes
-
-    def _neuron_rows(
-        self, layers: range, neurons: Any, positions: Any
-    ) -> dict[str, Float[Tensor, "batch tokens d_model"]]:
-        rows = {}
-        for layer in layers:
-            results = self._neuron_results(layer, neurons, positions)
-            chosen = _neuron_indices(neurons, self.model.cfg.d_mlp or 0)
-            rows |= {f"L{layer}N{n}": results[:, :, i] for i, n in enumerate(chosen)}
-        return rows
-
-    def _bias_row(
-        self, positions: Any, n_attn: int = 0, n_mlp: int = 0
-    ) -> Float[Tensor, "batch positions d_model"]:
-        """The bias of a norm in front, and the output biases of that many attentions and MLPs."""
-        bias = self.model.embedding.patch.weight.new_zeros(self.model.cfg.d_model)
-        if self.model.ln_pre is not None and self.model.ln_pre.b is not None:
-            bias = bias + self.model.ln_pre.b
-        for i in range(n_attn):
-            bias = bias + self._block(i).attn.b_O
-        for i in range(n_mlp):
-            mlp = self._block(i).mlp
-            bias = bias if mlp is None else bias + mlp.b_out
-        return bias.detach().expand(self._n_images(), len(self._run.layout.select(positions)), -1)
 
     def _finished(
         self,
@@ -455,7 +329,7 @@ class ViTActivationCache(ActivationCache):
         if incl_remainder:
             end = self._end(layer)
             whole = f"blocks.{end}.hook_resid_mid" if mlp_input else self._stream_into(end)[1]
-            total = self._at(whole, positions)
+            total = self.at(whole, positions)
             rows["remainder"] = total - sum(rows.values())
         if not rows:
             raise ValueError(
@@ -468,73 +342,3 @@ class ViTActivationCache(ActivationCache):
         if apply_ln:
             stack = self.apply_ln_to_stack(stack, layer, mlp_input=mlp_input, positions=positions)
         return (stack, list(rows)) if return_labels else stack
-
-    def _returned(self, stack: Tensor, labels: list[str], return_labels: bool) -> Labeled:
-        stack = stack if self.has_batch_dim else stack[:, 0]
-        return (stack, labels) if return_labels else stack
-
-    # ---- places
-
-    def _end(self, layer: int | None, *, mlp_input: bool = False) -> int:
-        n_layers = self.model.cfg.n_layers
-        end = n_layers if layer is None or layer == -1 else layer
-        if not 0 <= end <= n_layers:
-            raise ValueError(f"`layer` must lie in 0..{n_layers}; got {layer}. Choose another.")
-        if mlp_input and self._attn_only():
-            raise ValueError(
-                "`mlp_input` needs MLPs; got an attention-only model. Leave it at False."
-            )
-        if mlp_input and end == n_layers:
-            raise ValueError(
-                f"`mlp_input` needs a block; got layer {end} of {n_layers}. Pass `layer=`."
-            )
-        return end
-
-    def _stream_into(self, end: int) -> tuple[str, str]:
-        """Label and name of the stream that enters block `end`, or leaves the last one."""
-        if end == self.model.cfg.n_layers:
-            return "final_post", f"blocks.{end - 1}.hook_resid_post"
-        return f"{end}_pre", f"blocks.{end}.hook_resid_pre"
-
-    def _reading_norm(self, layer: int | None, mlp_input: bool) -> tuple[Any, str]:
-        end = self._end(layer, mlp_input=mlp_input)
-        if end == self.model.cfg.n_layers:
-            return self.model.ln_final, "ln_final"
-        name = "ln2" if mlp_input else "ln1"
-        return getattr(self._block(end), name), f"blocks.{end}.{name}"
-
-    def _at(self, name: str, positions: Any) -> Tensor:
-        """A value with its image dimension, at some tokens."""
-        value = self._batched(self._read_once(name))
-        if isinstance(positions, str) and positions == "all":
-            return value
-        return value[:, self._run.layout.select(positions)]
-
-    def _batched(self, value: Tensor) -> Tensor:
-        return value if self.has_batch_dim else value[None]
-
-    def _block(self, layer: int) -> "Block":
-        return self.model.blocks[layer]
-
-    def _attn_only(self) -> bool:
-        return self.model.cfg.attn_only
-
-    def _n_images(self) -> int:
-        return len(next(iter(self._values.values()))) if self.has_batch_dim else 1
-
-    def require_unedited(self, *parts: str) -> None:
-        """Raises when a hook of the run edited a point whose name holds one of `parts`."""
-        edited = sorted(name for name in self.edited if any(part in name for part in parts))
-        if edited:
-            raise HookError(
-                f"The rows must add up to the stream; a hook replaced `{edited[0]}` in this run, "
-                "which no component wrote. Pass `incl_remainder=True`, or run without that hook."
-            )
-
-
-def _neuron_indices(neurons: Any, d_mlp: int) -> list[int]:
-    every = torch.arange(d_mlp)
-    if neurons is None:
-        return every.tolist()
-    chosen = every[neurons if not isinstance(neurons, Tensor) else neurons.cpu()]
-    return chosen.reshape(-1).tolist()

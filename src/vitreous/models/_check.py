@@ -67,7 +67,7 @@ def check(
         generator = torch.Generator().manual_seed(0)
         shape = (2, model.cfg.n_channels, *model.cfg.image_shape)
         images = torch.randn(shape, generator=generator)
-    images = images.to(model.embedding.patch.weight)
+    images = images.to(model.placement)
     logits, cache = model.run_with_cache(images)
     rows = [CheckRow(*row) for row in _rows(model, images, logits, cache)]
     return CheckReport(tuple(rows))
@@ -96,17 +96,18 @@ def _rows(
 
 
 def gap(a: Tensor, b: Tensor) -> float:
-    """max|a - b| / max|b|; 0 for two zeros."""
-    scale = b.abs().max().item()
-    return (a - b).abs().max().item() / (scale or 1.0)
+    """max|a - b| / max|b|; 0 for two zeros, and where both are the same infinity."""
+    scale = b[b.isfinite()].abs().max().item() if b.isfinite().any() else 1.0
+    return torch.where(a == b, 0.0, a - b).abs().max().item() / (scale or 1.0)
 
 
 def _block_error(model: "HookedViT", cache: "ViTActivationCache") -> float:
     errors = []
     for i in range(model.cfg.n_layers):
         middle = cache["resid_pre", i] + cache["attn_out", i]
-        if not model.cfg.attn_only:
+        if model.cfg.has_resid_mid:
             errors.append(gap(middle, cache["resid_mid", i]))
+        if not model.cfg.attn_only:
             middle = middle + cache["mlp_out", i]
         errors.append(gap(middle, cache["resid_post", i]))
     return max(errors)

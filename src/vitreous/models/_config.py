@@ -18,7 +18,7 @@ from vitreous.models._config_fields import (
 NormKind = Literal["layer", "rms"]
 Activation = Literal["gelu", "gelu_tanh", "quick_gelu", "relu", "silu", "solu"]
 PositionKind = Literal["learned", "sincos"]
-PoolingKind = Literal["cls", "mean", "none"]
+PoolingKind = Literal["cls", "mean", "cls_mean", "map", "none"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,29 @@ class PositionConfig:
 
 
 @dataclass(frozen=True)
+class RotaryConfig:
+    """Queries and keys turned by angles that depend on the token's place.
+
+    The angles are tables of the model, since every family computes them in another way. A new
+    model gets those of EVA-02: frequencies of the row and of the column, and no turn in front of
+    the patches.
+
+    Attributes:
+        interleaved: Whether neighbours (0, 1), (2, 3) ... turn together, or entries half a head
+            apart.
+        per_layer: Whether every block has angles of its own.
+        per_head: Whether every head has.
+    """
+
+    interleaved: bool = True
+    per_layer: bool = False
+    per_head: bool = False
+
+    def __post_init__(self) -> None:
+        require_truths(self, "interleaved", "per_layer", "per_head")
+
+
+@dataclass(frozen=True)
 class AttentionConfig:
     """Attention of one block.
 
@@ -72,15 +95,78 @@ class AttentionConfig:
         qkv_bias: Whether queries, keys and values have a bias.
         out_bias: Whether the output has one.
         qk_norm: A norm of each head's queries and keys.
+        rotary: A turn of queries and keys behind it.
+        relative_bias: Whether each head adds a learned number to its scores for every offset
+            between two patches, and three for pairs with the class token.
+        causal: Whether a token attends to itself and to those in front of it alone.
+        z_norm: A norm of what all heads have read, in front of the output weight.
     """
 
     qkv_bias: bool = True
     out_bias: bool = True
     qk_norm: NormConfig | None = None
+    rotary: RotaryConfig | None = None
+    relative_bias: bool = False
+    causal: bool = False
+    z_norm: NormConfig | None = None
 
     def __post_init__(self) -> None:
-        require_truths(self, "qkv_bias", "out_bias")
+        require_truths(self, "qkv_bias", "out_bias", "relative_bias", "causal")
         require_part("AttentionConfig.qk_norm", self.qk_norm, NormConfig)
+        require_part("AttentionConfig.rotary", self.rotary, RotaryConfig)
+        require_part("AttentionConfig.z_norm", self.z_norm, NormConfig)
+
+
+@dataclass(frozen=True)
+class MapConfig:
+    """Multi-head attention pooling: a learned query reads the tokens.
+
+    Attributes:
+        n_heads: Heads.
+        d_head: Width of a head.
+        d_out: Width of what comes out.
+        d_mlp: Neurons of the MLP whose output is added; None for none.
+        act_name: Its nonlinearity.
+        kv_bias: Whether keys and values have a bias.
+        out_bias: Whether the output has one.
+        k_norm: A norm of each head's keys.
+        norm: The norm in front of the MLP.
+        out_norm: A norm of what is written, where there is no MLP.
+    """
+
+    n_heads: int
+    d_head: int
+    d_out: int
+    d_mlp: int | None = None
+    act_name: Activation = "gelu"
+    kv_bias: bool = True
+    out_bias: bool = True
+    k_norm: NormConfig | None = None
+    norm: NormConfig | None = None
+    out_norm: NormConfig | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("n_heads", "d_head", "d_out", "d_mlp"):
+            size = whole(f"MapConfig.{name}", getattr(self, name), may_be_none=name == "d_mlp")
+            require(
+                size is None or size > 0, f"`MapConfig.{name}` must be positive", size, "Pass 1"
+            )
+        require_kind("MapConfig.act_name", self.act_name, Activation)
+        require_truths(self, "kv_bias", "out_bias")
+        for name in ("k_norm", "norm", "out_norm"):
+            require_part(f"MapConfig.{name}", getattr(self, name), NormConfig)
+        require(
+            self.out_norm is None or self.d_mlp is None,
+            "`MapConfig.out_norm` stands where there is no MLP",
+            f"d_mlp={self.d_mlp}",
+            "Pass one of the two",
+        )
+        require(
+            self.norm is None or self.d_mlp is not None,
+            "`MapConfig.norm` stands in front of an MLP",
+            "d_mlp=None",
+            "Pass `d_mlp`, or `out_norm`",
+        )
 
 
 @dataclass(frozen=True)
@@ -89,19 +175,31 @@ class PoolingConfig:
 
     Attributes:
         kind: `"cls"` reads the class token (with a distillation token: both, each by its own
-            head, averaged), `"mean"` averages patches, `"none"` applies the head to every token.
+            head, averaged), `"mean"` averages patches, `"cls_mean"` puts both side by side,
+            `"map"` pools by attention, `"none"` applies the head to every token.
         norm: The last norm.
         norm_first: Whether it acts on tokens, or on what was pooled (timm's `fc_norm`).
+        counts_prefix: Whether a mean counts class and register tokens too.
+        map: The parts of `"map"`.
     """
 
     kind: PoolingKind = "cls"
     norm: NormConfig | None = field(default_factory=NormConfig)
     norm_first: bool = True
+    counts_prefix: bool = False
+    map: MapConfig | None = None
 
     def __post_init__(self) -> None:
         require_kind("PoolingConfig.kind", self.kind, PoolingKind)
-        require_truths(self, "norm_first")
+        require_truths(self, "norm_first", "counts_prefix")
         require_part("PoolingConfig.norm", self.norm, NormConfig)
+        require_part("PoolingConfig.map", self.map, MapConfig)
+        require(
+            (self.map is not None) == (self.kind == "map"),
+            "`PoolingConfig.map` must be given for the kind 'map', and only there",
+            (self.kind, self.map),
+            "Pass both or neither",
+        )
 
     @property
     def normalizes_tokens(self) -> bool:
@@ -128,12 +226,19 @@ class HookedViTConfig:
         distillation_token: Whether there is a distillation token, with a head of its own.
         n_registers: Register tokens.
         patch_bias: Whether the patch embedding has a bias.
+        patch_norm: A norm of the embedded patches.
+        stem: Whether patches are embedded by a module of another library, passed as `stem=`.
         head_bias: Whether the head has one.
         position: Position embedding; None for none.
         ln_pre: A norm between the embedding and the first block.
         norm: The norm in front of attention and MLP; None for none.
+        out_norm: A norm behind attention and MLP, of what they add; None for none.
+        parallel: Whether attention and MLP read the same normalized stream, side by side.
         attention: Attention's parts.
         mlp_bias: Whether the MLP's layers have biases.
+        mlp_gate: Whether a second linear map multiplies the neurons' activations.
+        mlp_in_norm: A norm of its own of what the MLP reads, behind the block's.
+        mlp_norm: A norm of what the neurons say, in front of the output weight.
         layer_scale: Whether a gain per channel follows attention and MLP (where it isn't folded).
         pooling: What is read.
     """
@@ -152,12 +257,19 @@ class HookedViTConfig:
     distillation_token: bool = False
     n_registers: int = 0
     patch_bias: bool = True
+    patch_norm: NormConfig | None = None
+    stem: bool = False
     head_bias: bool = True
     position: PositionConfig | None = field(default_factory=PositionConfig)
     ln_pre: NormConfig | None = None
     norm: NormConfig | None = field(default_factory=NormConfig)
+    out_norm: NormConfig | None = None
+    parallel: bool = False
     attention: AttentionConfig = field(default_factory=AttentionConfig)
     mlp_bias: bool = True
+    mlp_gate: bool = False
+    mlp_in_norm: NormConfig | None = None
+    mlp_norm: NormConfig | None = None
     layer_scale: bool = False
     pooling: PoolingConfig = field(default_factory=PoolingConfig)
 
@@ -183,6 +295,23 @@ class HookedViTConfig:
     def attn_only(self) -> bool:
         """Whether blocks have no MLP."""
         return self.d_mlp is None
+
+    @property
+    def n_prefix(self) -> int:
+        """Tokens in front of the patches."""
+        return int(self.cls_token) + int(self.distillation_token) + self.n_registers
+
+    @property
+    def has_resid_mid(self) -> bool:
+        """Whether the stream has a point between attention and MLP."""
+        return not (self.attn_only or self.parallel)
+
+    @property
+    def d_pooled(self) -> int:
+        """Width of what the head reads."""
+        if self.pooling.map is not None:
+            return self.pooling.map.d_out
+        return self.d_model * (2 if self.pooling.kind == "cls_mean" else 1)
 
     @property
     def image_shape(self) -> tuple[int, int]:
@@ -253,14 +382,14 @@ class HookedViTConfig:
     def _check(self) -> None:
         (rows, columns), (height, width) = self.image_shape, self.patch_shape
         require(
-            rows % height == 0 and columns % width == 0,
-            "`image_size` must be a multiple of `patch_size`",
+            rows >= height > 0 and columns >= width > 0,
+            "`image_size` must have room for a patch of `patch_size`",
             (self.image_size, self.patch_size),
-            "Crop or pad the images",
+            "Pass larger images or smaller patches",
         )
         require(
-            self.pooling.kind != "cls" or self.cls_token,
-            "`pooling.kind='cls'` needs a class token",
+            self.pooling.kind not in ("cls", "cls_mean") or self.cls_token,
+            f"`pooling.kind='{self.pooling.kind}'` needs a class token",
             "cls_token=False",
             "Pass `cls_token=True`, or pool by 'mean'",
         )
@@ -279,6 +408,24 @@ class HookedViTConfig:
             self.n_registers,
             "Pass 0 for none",
         )
+        require(
+            (self.cls_token and self.n_prefix == 1) or not self.attention.relative_bias,
+            "`attention.relative_bias` needs a class token alone in front of the patches",
+            f"cls_token={self.cls_token} and {self.n_prefix} tokens there",
+            "Pass `cls_token=True`, without distillation and register tokens",
+        )
+        require(
+            not self.parallel or not self.attn_only,
+            "A parallel block needs an MLP",
+            "d_mlp=None",
+            "Pass `d_mlp`",
+        )
+        require(
+            self.attention.rotary is None or self.head_width % 2 == 0,
+            "`attention.rotary` needs an even `d_head`",
+            self.head_width,
+            "Pass another `d_head`",
+        )
         waves = self.position is not None and self.position.kind == "sincos"
         require(
             not waves or self.d_model % 4 == 0,
@@ -290,9 +437,9 @@ class HookedViTConfig:
 
 def _read_part(name: str, kind: Any, plain: dict[str, Any]) -> Any:
     values = read_fields(f"`{name}`", kind, plain)
-    for inner in ("qk_norm", "norm"):
+    for inner, part in _INNER_PARTS.items():
         if isinstance(values.get(inner), dict):
-            values[inner] = _read_part(f"{name}.{inner}", NormConfig, values[inner])
+            values[inner] = _read_part(f"{name}.{inner}", part, values[inner])
     return kind(**values)
 
 
@@ -301,12 +448,27 @@ _SIZES = (
 )  # fmt: skip
 _MAY_BE_NONE = ("d_head", "d_mlp", "n_classes")
 _TRUTHS = (
-    "cls_token", "distillation_token", "patch_bias", "head_bias", "mlp_bias", "layer_scale"
+    "cls_token", "distillation_token", "patch_bias", "stem", "head_bias", "parallel", "mlp_bias",
+    "mlp_gate", "layer_scale",
 )  # fmt: skip
 _PARTS: dict[str, type] = {
+    "patch_norm": NormConfig,
     "position": PositionConfig,
     "ln_pre": NormConfig,
     "norm": NormConfig,
+    "out_norm": NormConfig,
     "attention": AttentionConfig,
+    "mlp_in_norm": NormConfig,
+    "mlp_norm": NormConfig,
     "pooling": PoolingConfig,
+}
+# Of the parts of an attention or a pooling.
+_INNER_PARTS: dict[str, type] = {
+    "qk_norm": NormConfig,
+    "rotary": RotaryConfig,
+    "z_norm": NormConfig,
+    "norm": NormConfig,
+    "map": MapConfig,
+    "k_norm": NormConfig,
+    "out_norm": NormConfig,
 }

@@ -5,7 +5,7 @@ methods. Since a rule never skips a point, what it reads is the value that was t
 whether stored, edited or derived in turn: nothing derives past an edit.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -14,20 +14,20 @@ from torch import Tensor, nn
 
 from vitreous._errors import HookError
 from vitreous.hooks import Read
+from vitreous.models._block_rules import BlockRules
 from vitreous.models._layout import TokenLayout
-from vitreous.models._norms import Norm
+from vitreous.models._readout_rules import ReadoutRules
+from vitreous.models._rules import IsStored, Rule, norm_rule, same, sum_of
 
 if TYPE_CHECKING:
-    from vitreous.models._block import Block
     from vitreous.models._vit import HookedViT
 
-IsStored = Callable[[str], bool]
-Rule = tuple[Sequence[str], Callable[..., Tensor]]
+_PATCHES = "embedding.hook_patches"
 
 # From these every default name of a block follows by cheap steps (about 40 % of the bytes).
 _BASIS = (
     "hook_resid_pre", "attn.hook_q", "attn.hook_k", "attn.hook_v", "attn.hook_z",
-    "hook_attn_out", "mlp.hook_pre", "hook_mlp_out",
+    "hook_attn_out", "mlp.hook_pre", "mlp.hook_pre_linear", "hook_mlp_out",
 )  # fmt: skip
 
 
@@ -40,7 +40,7 @@ class ViTDerivation:
         self.model = model
         self.layout = layout
         self.edited = edited
-        self._device = model.embedding.patch.weight.device.type
+        self._device = model.placement.device.type
         self._autocast = _autocast_on(self._device)
         self._weights = weight_versions(model)
 
@@ -51,7 +51,9 @@ class ViTDerivation:
         return [
             name
             for name in names
-            if name == "hook_embed" or (name.startswith("blocks.") and name.endswith(ends))
+            if name == "hook_embed"
+            or name == _PATCHES
+            or (name.startswith("blocks.") and name.endswith(ends))
         ]
 
     def has_its_weights(self) -> bool:
@@ -88,165 +90,42 @@ class ViTDerivation:
             return None  # a gradient: no value follows from others
         if name.startswith("blocks."):
             _, layer, local = name.split(".", 2)
-            return _BlockRules(self, int(layer), is_stored).rule(local)
-        return self._outer_rule(name, is_stored)
+            return self._block_rule(int(layer), local, is_stored)
+        readout = ReadoutRules(self.model, self.layout, is_stored).rule(name)
+        return readout or self._embedding_rule(name, is_stored)
 
-    def _outer_rule(self, name: str, is_stored: IsStored) -> Rule | None:
+    def _embedding_rule(self, name: str, is_stored: IsStored) -> Rule | None:
         model = self.model
+        if name.startswith("embedding.patch_norm."):
+            return norm_rule(name, model.embedding.patch_norm, _PATCHES, is_stored)
         if name == "hook_pos_embed":
-            return ("hook_embed",), self._positions
+            return ["hook_embed"], self._positions
         if name == "hook_full_embed":
-            return _sum_of("hook_embed", *(["hook_pos_embed"] if model.cfg.position else []))
+            return sum_of("hook_embed", *(["hook_pos_embed"] if model.cfg.position else []))
         if name.startswith("ln_pre."):
-            return _norm_rule(name, model.ln_pre, "hook_full_embed", is_stored)
-        if name == "hook_ln_pre":
-            return ("ln_pre.hook_normalized",), _same
-        return self._readout_rule(name, is_stored)
+            return norm_rule(name, model.ln_pre, "hook_full_embed", is_stored)
+        return (["ln_pre.hook_normalized"], same) if name == "hook_ln_pre" else None
 
-    def _readout_rule(self, name: str, is_stored: IsStored) -> Rule | None:
-        model = self.model
-        last = f"blocks.{model.cfg.n_layers - 1}.hook_resid_post"
-        if name.startswith("ln_final."):
-            return _norm_rule(name, model.ln_final, last, is_stored, self._normed)
-        if name == "hook_ln_final":
-            if model.ln_final is None:
-                return (last,), self._normed
-            return ("ln_final.hook_normalized",), _same
-        if name == "hook_post_head_pre_normalize":
-            return ("hook_ln_final",), self._logits
-        return None
+    def _block_rule(self, layer: int, name: str, is_stored: IsStored) -> Rule | None:
+        if name == "hook_resid_pre":
+            return [self._entering(layer)], same
+        prefix = f"blocks.{layer}."
+        rule = BlockRules(
+            self.model.blocks[layer],
+            lambda local: is_stored(prefix + local),
+            [each.removeprefix(prefix) for each in self.edited if each.startswith(prefix)],
+        ).rule(name)
+        return None if rule is None else ([prefix + source for source in rule[0]], rule[1])
+
+    def _entering(self, layer: int) -> str:
+        if layer:
+            return f"blocks.{layer - 1}.hook_resid_post"
+        return "hook_full_embed" if self.model.ln_pre is None else "hook_ln_pre"
 
     def _positions(self, embed: Tensor) -> Tensor:
         positions = self.model.embedding.positions(self.layout.grid[1:])
         assert positions is not None
         return positions.clone().expand(len(embed), -1, -1)
-
-    def _normed(self, resid: Tensor) -> Tensor:
-        """What the last norm sees: tokens, or what was pooled of them."""
-        if self.model.cfg.pooling.normalizes_tokens:
-            return resid
-        return torch.stack(self.model.pooling(resid, self.layout), 1)
-
-    def _logits(self, normalized: Tensor) -> Tensor:
-        model = self.model
-        if model.cfg.pooling.normalizes_tokens:
-            return model.head(model.pooling(normalized, self.layout))
-        return model.head(list(normalized.unbind(1)))
-
-
-class _BlockRules:
-    """The rules of one block."""
-
-    def __init__(self, run: ViTDerivation, layer: int, is_stored: IsStored) -> None:
-        self.model, self.layer, self.edited = run.model, layer, run.edited
-        self.block: Block = self.model.blocks[layer]
-        self._is_stored = is_stored
-
-    def rule(self, local: str) -> Rule | None:
-        found = self._stream_rule(local) or self._attention_rule(local) or self._mlp_rule(local)
-        if found is None:
-            return None
-        sources, step = found
-        return [self._full(source) for source in sources], step
-
-    def _stream_rule(self, local: str) -> Rule | None:
-        block = self.block
-        middle = "hook_resid_pre" if block.mlp is None else "hook_resid_mid"
-        added = "hook_attn_out" if block.mlp is None else "hook_mlp_out"
-        rules: dict[str, Rule] = {
-            "hook_resid_pre": ([self._entering()], _same),
-            "hook_resid_post": _sum_of(middle, added),
-            "hook_attn_in": (["hook_resid_pre"], block.spread),
-        }
-        rules |= {f"hook_{letter}_input": (["hook_attn_in"], _same) for letter in "qkv"}
-        if block.mlp is not None:
-            rules["hook_resid_mid"] = _sum_of("hook_resid_pre", "hook_attn_out")
-            rules["hook_mlp_in"] = (["hook_resid_mid"], _same)
-        return rules.get(local)
-
-    def _attention_rule(self, local: str) -> Rule | None:
-        attn = self.block.attn
-        if local.startswith("ln1."):
-            return self._norm_rule(local, self.block.ln1, "hook_resid_pre")
-        if local in ("attn.hook_q", "attn.hook_k", "attn.hook_v"):
-            return self._projection_rule(local[-1])
-        for letter, norm in (("q", attn.q_norm), ("k", attn.k_norm)):
-            if local.startswith(f"attn.{letter}_norm."):
-                return self._norm_rule(local, norm, f"attn.hook_{letter}")
-        qk_end = "hook_{}" if attn.q_norm is None else "{}_norm.hook_normalized"
-        rules: dict[str, Rule] = {
-            "attn.hook_attn_scores": (["attn." + qk_end.format(x) for x in "qk"], attn.scores),
-            "attn.hook_pattern": (["attn.hook_attn_scores"], attn.softmax),
-            "attn.hook_z": (["attn.hook_pattern", "attn.hook_v"], attn.mix),
-            "attn.hook_result": (["attn.hook_z"], attn.results),
-            "hook_attn_out": (["attn.hook_z"], attn.write),
-        }
-        if self._is_stored(self._full("attn.hook_result")):
-            rules["hook_attn_out"] = (["attn.hook_result"], attn.sum_results)
-        return rules.get(local)
-
-    def _projection_rule(self, letter: str) -> Rule:
-        """Queries, keys or values: from an input of their own where one was stored.
-
-        Unless the shared norm was edited: heads read that then, since both can't be edited.
-        """
-        norm_is_edited = any(name.startswith(self._full("ln1.")) for name in self.edited)
-        for own in (f"hook_{letter}_input", "hook_attn_in"):
-            if self._is_stored(self._full(own)) and not norm_is_edited:
-                return [f"hook_{letter}_input"], lambda x: self.block.attn.project_heads(
-                    letter, self.block.normalize_own(x)
-                )
-        source = "hook_resid_pre" if self.block.ln1 is None else "ln1.hook_normalized"
-        return [source], lambda x: self.block.attn.project_one(letter, x)
-
-    def _mlp_rule(self, local: str) -> Rule | None:
-        mlp = self.block.mlp
-        if mlp is None:
-            return None
-        if local.startswith("ln2."):
-            return self._norm_rule(local, self.block.ln2, "hook_mlp_in")
-        read = "hook_mlp_in" if self.block.ln2 is None else "ln2.hook_normalized"
-        rules: dict[str, Rule] = {
-            "mlp.hook_pre": ([read], mlp.fc_in),
-            "mlp.hook_post": (["mlp.hook_pre"], mlp.activation),
-            "hook_mlp_out": (["mlp.hook_post"], mlp.write),
-        }
-        return rules.get(local)
-
-    def _norm_rule(self, local: str, norm: Norm | None, source: str) -> Rule | None:
-        return _norm_rule(local, norm, source, lambda name: self._is_stored(self._full(name)))
-
-    def _entering(self) -> str:
-        if self.layer:
-            return f"blocks.{self.layer - 1}.hook_resid_post"
-        return "hook_full_embed" if self.model.ln_pre is None else "hook_ln_pre"
-
-    def _full(self, local: str) -> str:
-        # Only the stream that enters the first block comes from outside of the blocks.
-        outside = local.startswith("blocks.") or local in ("hook_full_embed", "hook_ln_pre")
-        return local if outside else f"blocks.{self.layer}.{local}"
-
-
-def _norm_rule(
-    name: str,
-    norm: Norm | None,
-    source: str,
-    is_stored: IsStored,
-    prepare: Callable[[Tensor], Tensor] = lambda x: x,
-) -> Rule | None:
-    """The scale of a norm, and its result: at the scale of the run where that was stored."""
-    if norm is None:
-        return None
-    if name.endswith("hook_scale"):
-        return [source], lambda x: norm.scale(prepare(x))
-    scale = name.replace("hook_normalized", "hook_scale")
-    if is_stored(scale):
-        return [source, scale], lambda x, at: norm.divide(prepare(x), at)
-    return [source], lambda x: norm.fused(prepare(x))
-
-
-def _sum_of(*names: str) -> Rule:
-    return list(names), lambda *parts: parts[0] + parts[1] if len(parts) == 2 else parts[0]
 
 
 def _autocast_on(device: str) -> torch.dtype | None:
@@ -255,10 +134,7 @@ def _autocast_on(device: str) -> torch.dtype | None:
     return torch.get_autocast_dtype(device) if is_on else None
 
 
-def _same(x: Tensor) -> Tensor:
-    return x
-
-
 def weight_versions(module: nn.Module) -> list[tuple[int, int]]:
-    """Changes whenever a parameter is replaced or written to (other than through `.data`)."""
-    return [(p.data_ptr(), 0 if p.is_inference() else p._version) for p in module.parameters()]
+    """Changes whenever a weight is replaced or written to (other than through `.data`)."""
+    weights = (*module.parameters(), *module.buffers())
+    return [(w.data_ptr(), 0 if w.is_inference() else w._version) for w in weights]

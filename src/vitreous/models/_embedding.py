@@ -4,48 +4,66 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vitreous.hooks import HookPoint
 from vitreous.models._config import HookedViTConfig
+from vitreous.models._norms import make_norm
 
 
 class Embedding(nn.Module):
-    """Patches, class, distillation and register tokens, and their positions."""
+    """Patches, class, distillation and register tokens, and their positions.
 
-    def __init__(self, config: HookedViTConfig) -> None:
+    A stem, where there is one, is a module of another library, from images to patches
+    `[batch patches d_model]` or `[batch d_model rows columns]`.
+    """
+
+    def __init__(self, config: HookedViTConfig, stem: nn.Module | None = None) -> None:
         super().__init__()
         self.config = config
         d_model, kernel = config.d_model, config.patch_shape
-        self.patch = nn.Conv2d(
-            config.n_channels,
-            d_model,
-            kernel,
-            stride=kernel,
-            bias=config.patch_bias,
-        )
+        if stem is None:
+            stem = nn.Conv2d(
+                config.n_channels, d_model, kernel, stride=kernel, bias=config.patch_bias
+            )
+        self.patch = stem
+        if config.patch_norm is not None:
+            self.hook_patches = HookPoint()
+        self.patch_norm = make_norm(d_model, config.patch_norm)
         self.cls_token = _tokens(int(config.cls_token), d_model)
         self.distillation_token = _tokens(int(config.distillation_token), d_model)
         self.registers = _tokens(config.n_registers, d_model)
         learned = config.position is not None and config.position.kind == "learned"
         n_positions = config.grid[0] * config.grid[1]
         if config.position is not None and config.position.prefix:
-            n_positions += self.n_prefix
+            n_positions += config.n_prefix
         self.pos = nn.Parameter(torch.randn(n_positions, d_model) * 0.02) if learned else None
-
-    @property
-    def n_prefix(self) -> int:
-        config = self.config
-        return int(config.cls_token) + int(config.distillation_token) + config.n_registers
 
     def forward(
         self, images: Float[Tensor, "batch channels rows columns"]
     ) -> Float[Tensor, "batch tokens d_model"]:
         """Tokens without their positions."""
-        patches = self.patch(images).flatten(2).transpose(1, 2)
+        patches = self.patches(images)
+        if self.patch_norm is not None:
+            patches = self.patch_norm(self.hook_patches(patches))
         prefix = [
             tokens.expand(len(images), -1, -1)
             for tokens in (self.cls_token, self.distillation_token, self.registers)
             if tokens is not None
         ]
         return torch.cat([*prefix, patches], dim=1) if prefix else patches
+
+    def patches(
+        self, images: Float[Tensor, "batch channels rows columns"]
+    ) -> Float[Tensor, "batch patches d_model"]:
+        """Embedded patches, in reading order."""
+        embedded = self.patch(images)
+        embedded = embedded if embedded.ndim == 3 else embedded.flatten(2).transpose(1, 2)
+        n_patches = self.config.grid[0] * self.config.grid[1]
+        if self.config.stem and embedded.shape[1] != n_patches:
+            raise ValueError(
+                f"A stem must give {n_patches} patches at the configured image size; got "
+                f"{embedded.shape[1]}. Set `image_size` and `patch_size` to its own."
+            )
+        return embedded
 
     def positions(self, grid: tuple[int, int]) -> Float[Tensor, "tokens d_model"] | None:
         """What is added to each token: zero where it has no position, None where none has."""
@@ -54,8 +72,8 @@ class Embedding(nn.Module):
             return None
         pos = self.pos
         if pos is None:
-            pos = sincos(grid, self.config.d_model, like=self.patch.weight)
-        n_missing = self.n_prefix + grid[0] * grid[1] - len(pos)
+            pos = sincos(grid, self.config.d_model, like=next(self.parameters()))
+        n_missing = self.config.n_prefix + grid[0] * grid[1] - len(pos)
         return torch.cat([pos.new_zeros(n_missing, pos.shape[1]), pos]) if n_missing else pos
 
 

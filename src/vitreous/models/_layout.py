@@ -28,7 +28,8 @@ class TokenLayout:
         grid: Frames, rows and columns of the patches, which come last in reading order.
         patch_size: Pixel rows and columns of a patch.
         readout: What the head reads: `"cls"` (the distillation token too, where there is one),
-            `"patches"` or `"all"`.
+            `"patches"`, `"cls_patches"` (both) or `"all"`.
+        margin: Pixel rows and columns behind the last patches, too few for another.
         has_grid: Whether `grid` says where patches are. Of a stream that came from images of
             another size only their number is known, and asking for places raises `ValueError`.
     """
@@ -39,6 +40,7 @@ class TokenLayout:
     grid: tuple[int, int, int]
     patch_size: tuple[int, int]
     readout: str = "cls"
+    margin: tuple[int, int] = (0, 0)
     has_grid: bool = True
 
     @property
@@ -143,12 +145,14 @@ class TokenLayout:
         """
         _, rows, columns = self._places()
         height, width = self.patch_size
-        if tuple(mask.shape[-2:]) != (rows * height, columns * width):
+        size = (rows * height + self.margin[0], columns * width + self.margin[1])
+        if tuple(mask.shape[-2:]) != size:
             raise ValueError(
-                f"`mask` must be {rows * height} x {columns * width} pixels; got "
+                f"`mask` must be {size[0]} x {size[1]} pixels; got "
                 f"{' x '.join(map(str, mask.shape[-2:]))}. Resize it as the image was."
             )
-        blocks = mask.float().reshape(*mask.shape[:-2], rows, height, columns, width)
+        seen = mask[..., : rows * height, : columns * width].float()
+        blocks = seen.reshape(*mask.shape[:-2], rows, height, columns, width)
         return blocks.mean(dim=(-3, -1))
 
     def resolve(self, positions: Any, n_tokens: int) -> list[int]:
@@ -184,11 +188,21 @@ class TokenLayout:
             "registers": range(after_cls, self.n_prefix),
             "patches": range(self.n_prefix, self.n_tokens),
         }
-        ranges["readout"] = range(after_cls) if self.readout == "cls" else ranges[self.readout]
+        if name == "readout":
+            return self._read_by_head()
         if name not in ranges:
             hint = f"Groups are {', '.join(_NAMED)}."
             raise unknown("group of tokens", name, _NAMED, hint)
         return list(ranges[name])
+
+    def _read_by_head(self) -> list[int]:
+        patches = range(self.n_prefix, self.n_tokens)
+        ranges = {
+            "cls": [*range(self.cls + self.distillation)],
+            "cls_patches": [*range(self.cls), *patches],
+            "patches": [*patches],
+        }
+        return ranges.get(self.readout, [*range(self.n_tokens)])
 
     def _at(self, place: tuple[Any, ...]) -> int:
         if len(place) not in (2, 3) or (len(place) == 2 and self.grid[0] > 1):

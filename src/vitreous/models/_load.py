@@ -23,6 +23,10 @@ def load(
     name: str | os.PathLike[str],
     *,
     weights: str | os.PathLike[str] | None = None,
+    revision: str | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    local_files_only: bool = False,
+    image_size: int | tuple[int, int] | None = None,
     checkpoint: int | None = None,
     device: torch.device | str | None = None,
     dtype: torch.dtype = torch.float32,
@@ -30,8 +34,15 @@ def load(
     """Loads a model, in evaluation mode.
 
     Args:
-        name: A shipped model (`"digits"`), `"timm:NAME"`, or a folder that `save_pretrained` made.
+        name: A shipped model (`"digits"`), a name behind its source (`"timm:NAME"`,
+            `"hf:OWNER/NAME"`, `"open_clip:ARCH/TAG"`, `"torchvision:NAME"`, `"prisma:NAME"`), or a
+            folder that `save_pretrained` made.
         weights: A safetensors file to read instead of downloading.
+        revision: Branch, tag or commit of the repository to download from.
+        cache_dir: Where downloads are kept; None means where the source library keeps them.
+        local_files_only: Whether what isn't in that cache must not be downloaded.
+        image_size: Pixel rows and columns, or one number for both, where they aren't to be the
+            model's own; positions are resampled as the source library does it.
         checkpoint: A step of its training: the model as it was then, where the folder has
             `checkpoints/STEP.safetensors`. Its card keeps only what is true of it, and it has no
             dataset means.
@@ -42,6 +53,7 @@ def load(
         UnknownNameError: No such model, or no such checkpoint of it.
         UnsupportedModelError: A model with a feature that `HookedViT` lacks; it names the feature.
         WeightsError: Weights that are missing, can't be read or don't fit.
+        ValueError: An option that this source of models doesn't understand.
     """
     if weights is not None and checkpoint is not None:
         raise ValueError(
@@ -49,16 +61,26 @@ def load(
         )
     text = _text(name)
     _require_floating(dtype)
+    options = adapters.LoadOptions(
+        None if weights is None else Path(weights),
+        revision,
+        None if cache_dir is None else Path(cache_dir),
+        local_files_only,
+        (image_size, image_size) if isinstance(image_size, int) else image_size,
+        dtype=dtype,
+    )
     prefix, colon, rest = text.partition(":")
     if colon and prefix in adapters.LOADERS:
         if checkpoint is not None:
             raise unknown_checkpoint(text, checkpoint, [])
-        model = adapters.LOADERS[prefix](rest, weights, dtype)
+        adapter = adapters.loader(prefix)
+        options.check(text, adapter.OPTIONS)
+        model = adapter.load(rest, options)
     elif text in shipped_models():
-        model = _load_folder(shipped_folder() / text, weights, checkpoint, dtype)
+        model = _load_folder(text, shipped_folder() / text, options, checkpoint)
         model.card.setdefault("source", "shipped")
     elif os.path.isdir(text):
-        model = _load_folder(Path(text), weights, checkpoint, dtype)
+        model = _load_folder(text, Path(text), options, checkpoint)
     else:
         known = [*shipped_models(), *(f"{each}:NAME" for each in adapters.LOADERS)]
         hint = f"Known: {', '.join(known)}, or a folder that `save_pretrained` made."
@@ -85,24 +107,29 @@ def _require_floating(dtype: Any) -> None:
         )
 
 
-def from_module(module: nn.Module) -> HookedViT:
+def from_module(module: nn.Module, processor: Any = None) -> HookedViT:
     """Converts a model of another library, with whatever weights it has, to a `HookedViT`.
 
     The result is in evaluation mode, on the module's device and in its dtype, and equal to it.
 
+    Args:
+        module: A model of a library that has an adapter.
+        processor: What that library prepares images (and texts) with, where the module itself has
+            no record of it.
+
     Raises:
         UnsupportedModelError: A module that can't be represented; `vt.wrap` takes any.
     """
-    for converts, convert in adapters.CONVERTERS:
-        if converts(module):
-            model = convert(module)
-            model.card.setdefault("name", type(module).__name__)
-            model.card["weight_hash"] = weight_hash(model)
-            return model.eval()
-    raise UnsupportedModelError(
-        f"`from_module` takes a timm VisionTransformer; got {type(module).__name__}. "
-        "Use `vt.wrap(module)` for hooks on any module."
-    )
+    adapter = adapters.converter(module)
+    if adapter is None:
+        raise UnsupportedModelError(
+            f"`from_module` takes a transformer of {' or '.join(adapters.CONVERTERS)}; got "
+            f"{type(module).__name__}. Use `vt.wrap(module)` for hooks on any module."
+        )
+    model = adapter.convert(module, processor)
+    model.card.setdefault("name", type(module).__name__)
+    model.card["weight_hash"] = weight_hash(model)
+    return model.eval()
 
 
 def shipped_folder() -> Path:
@@ -117,20 +144,21 @@ def shipped_models() -> list[str]:
 
 
 def _load_folder(
-    folder: Path, weights: Any, checkpoint: int | None, dtype: torch.dtype
+    name: str, folder: Path, options: adapters.LoadOptions, checkpoint: int | None
 ) -> HookedViT:
+    options.check(name, frozenset({"weights"}))
     about = read_json(folder / "config.json")
     if about.get("format") != FORMAT:
         raise WeightsError(
             f"`config.json` in `{folder}` must describe a Vitreous model; its format is "
             f"{about.get('format')!r}. Load it through the library that wrote it."
         )
-    model = _described(about, folder).to(dtype)
+    model = _described(about, folder).to(options.dtype)
     if checkpoint is not None and checkpoint != model.card.get("steps"):
         path, model.card = checkpoint_file(folder, checkpoint, model.card)
         load_tensors(model, read_tensors(path), f"`{path.name}`")
         return model
-    path = Path(weights) if weights is not None else folder / "model.safetensors"
+    path = options.weights or folder / "model.safetensors"
     load_tensors(model, read_tensors(path), f"`{path.name}`")
     if (folder / "means.safetensors").exists():
         model.means = _means(folder)

@@ -8,33 +8,89 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vitreous.hooks import HookPoint
-from vitreous.models._config import HookedViTConfig
+from vitreous.models._config import NormConfig
+from vitreous.models._norms import make_norm, normalize
 from vitreous.models._read_only import no_bias, scaled
 
 
 class MLP(nn.Module):
-    """Two linear maps around a nonlinearity; `hook_pre|post` are `[batch tokens d_mlp]`."""
+    """Linear maps around a nonlinearity; all hook points are `[batch tokens d_mlp]`.
 
-    def __init__(self, config: HookedViTConfig) -> None:
+    Plain: `hook_post` is the activation of `hook_pre`. With a gate, that activation is multiplied
+    by a second linear map, `hook_pre_linear`, which gives `hook_mid`; a norm, where there is one,
+    turns `hook_mid` into `hook_post`, and otherwise the two are equal.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        d_mlp: int,
+        act_name: str = "gelu",
+        *,
+        bias: bool = True,
+        gate: bool = False,
+        in_norm: NormConfig | None = None,
+        norm: NormConfig | None = None,
+        layer_scale: bool = False,
+        out_norm: NormConfig | None = None,
+    ) -> None:
         super().__init__()
-        assert config.d_mlp is not None
-        self.activation = ACTIVATIONS[config.act_name]
-        self.fc_in = nn.Linear(config.d_model, config.d_mlp, bias=config.mlp_bias)
-        self.hook_pre, self.hook_post = HookPoint(), HookPoint()
-        self.fc_out = nn.Linear(config.d_mlp, config.d_model, bias=config.mlp_bias)
-        self.gain = nn.Parameter(torch.ones(config.d_model)) if config.layer_scale else None
+        self.activation = ACTIVATIONS[act_name]
+        self.in_norm = make_norm(d_model, in_norm)
+        self.fc_in = nn.Linear(d_model, d_mlp, bias=bias)
+        self.hook_pre = HookPoint()
+        self.fc_linear = nn.Linear(d_model, d_mlp, bias=bias) if gate else None
+        if gate:
+            self.hook_pre_linear = HookPoint()
+        self.has_mid = gate or norm is not None
+        if self.has_mid:
+            self.hook_mid = HookPoint()
+        self.norm = make_norm(d_mlp, norm)
+        self.hook_post = HookPoint()
+        self.fc_out = nn.Linear(d_mlp, d_model, bias=bias)
+        self.gain = nn.Parameter(torch.ones(d_model)) if layer_scale else None
+        self.out_norm = make_norm(d_model, out_norm)
 
     def forward(
         self, x: Float[Tensor, "batch tokens d_model"]
     ) -> Float[Tensor, "batch tokens d_model"]:
-        pre = self.hook_pre(self.fc_in(x))
-        return self.write(self.hook_post(self.activation(pre)))
+        x = normalize(self.in_norm, x)
+        post = self.activation(self.hook_pre(self.fc_in(x)))
+        if self.fc_linear is not None:
+            post = post * self.hook_pre_linear(self.fc_linear(x))
+        if self.has_mid:
+            post = normalize(self.norm, self.hook_mid(post))
+        return self.write(self.hook_post(post))
+
+    def gated(
+        self,
+        pre: Float[Tensor, "batch tokens d_mlp"],
+        linear: Float[Tensor, "batch tokens d_mlp"],
+    ) -> Float[Tensor, "batch tokens d_mlp"]:
+        return self.activation(pre) * linear
 
     def write(
         self, post: Float[Tensor, "batch tokens d_mlp"]
     ) -> Float[Tensor, "batch tokens d_model"]:
         """What the MLP adds to the stream."""
+        return normalize(self.out_norm, self.project_out(post))
+
+    def project_out(
+        self, post: Float[Tensor, "batch tokens d_mlp"]
+    ) -> Float[Tensor, "batch tokens d_model"]:
+        """The output weight, in front of the norm of the output."""
         return self._gained(self.fc_out(post))
+
+    def output_bias(
+        self, scale: Float[Tensor, "batch tokens 1"] | None
+    ) -> Float[Tensor, "*#batch d_model"]:
+        """What the MLP adds that no neuron wrote; per token behind a norm, held at `scale`."""
+        weight, bias = self.fc_out.weight, self.fc_out.bias
+        bias = weight.new_zeros(len(weight)) if bias is None else self._gained(bias)
+        if self.out_norm is None:
+            return bias
+        assert scale is not None
+        return self.out_norm.divide(bias, scale)
 
     @property
     def W_in(self) -> Float[Tensor, "d_model d_mlp"]:

@@ -19,7 +19,7 @@ _ALIASES = {
 }  # fmt: skip
 _LAYER_TYPES = {
     "a": "attn", "attn": "attn", "m": "mlp", "mlp": "mlp", "b": "", "block": "",
-    "q_norm": "attn.q_norm", "k_norm": "attn.k_norm",
+    "q_norm": "attn.q_norm", "k_norm": "attn.k_norm", "z_norm": "attn.z_norm",
 }  # fmt: skip
 _NORMS = ("scale", "normalized")
 _COMPONENT = re.compile(r"L(\d+)(?:(H)(\d+)|(M)|(A)|(N)(\d+))")

@@ -42,6 +42,13 @@ class Norm(nn.Module):
             normalized = self.fused(x)
         return self.hook_normalized(normalized)
 
+    def with_scale(
+        self, x: Float[Tensor, "*#batch width"]
+    ) -> tuple[Float[Tensor, "*#batch width"], Float[Tensor, "*#batch 1"]]:
+        """The norm with all its hooks, and the denominator that it divided by."""
+        scale = self.hook_scale(self.scale(x))
+        return self.hook_normalized(self.divide(x, scale)), scale
+
     def fused(self, x: Float[Tensor, "*#batch width"]) -> Float[Tensor, "*#batch width"]:
         """The whole norm in one call, past all hooks."""
         if self.centers:

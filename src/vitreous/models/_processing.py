@@ -11,7 +11,7 @@ import dataclasses
 import torch
 from torch import Tensor, nn
 
-from vitreous.models._config import HookedViTConfig, NormConfig
+from vitreous.models._config import HookedViTConfig, NormConfig, PoolingConfig
 from vitreous.models._norms import Norm
 from vitreous.models._saving import weight_hash
 from vitreous.models._vit import HookedViT
@@ -27,15 +27,21 @@ def fold_layer_norm(model: HookedViT) -> HookedViT:
     Raises:
         ValueError: A final norm without a head: the features that come out are that norm's own.
     """
-    final = model.cfg.pooling.norm
-    if final is not None and final.affine and model.cfg.n_classes is None:
+    final, first = model.cfg.pooling.norm, model.cfg.pooling.norm_first
+    into_map = model.pooling.map is not None and first
+    if final is not None and final.affine and model.cfg.n_classes is None and not into_map:
         raise ValueError(
             "`fold_layer_norm` needs a head to fold the final norm into; got a model that returns "
             "features. Fold nothing, or give it a head."
         )
+    if model.cfg.mlp_in_norm is not None:
+        raise ValueError(
+            "`fold_layer_norm` needs linear maps behind the norms; got a second norm in front of "
+            "the MLP. Leave the weights as they are."
+        )
     cfg = model.cfg.replace(
         norm=_plain(model.cfg.norm),
-        pooling=dataclasses.replace(model.cfg.pooling, norm=_plain(final)),
+        pooling=_folded_pooling(model.cfg.pooling),
         attention=dataclasses.replace(model.cfg.attention, qkv_bias=True),
         mlp_bias=True,
         head_bias=True,
@@ -44,11 +50,17 @@ def fold_layer_norm(model: HookedViT) -> HookedViT:
     for new, old in zip(folded.blocks, model.blocks, strict=True):
         _fold_into(new.attn.qkv, old.attn.qkv, old.ln1)
         if new.mlp is not None and old.mlp is not None:
-            _fold_into(new.mlp.fc_in, old.mlp.fc_in, old.ln2)
+            norm = old.ln1 if old.parallel else old.ln2
+            _fold_into(new.mlp.fc_in, old.mlp.fc_in, norm)
+            if new.mlp.fc_linear is not None and old.mlp.fc_linear is not None:
+                _fold_into(new.mlp.fc_linear, old.mlp.fc_linear, norm)
             new.mlp.fc_out.bias.copy_(_bias(old.mlp.fc_out))
-    for name in ("linear", "distillation"):
-        if getattr(model.head, name) is not None:
-            _fold_into(getattr(folded.head, name), getattr(model.head, name), model.ln_final)
+    if folded.pooling.map is not None and model.pooling.map is not None and first:
+        _fold_into(folded.pooling.map.kv, model.pooling.map.kv, model.ln_final)
+    else:
+        for name in ("linear", "distillation"):
+            if getattr(model.head, name) is not None:
+                _fold_into(getattr(folded.head, name), getattr(model.head, name), model.ln_final)
     return _noted(folded, "fold_layer_norm")
 
 
@@ -60,8 +72,19 @@ def center_writing_weights(model: HookedViT) -> HookedViT:
     centered too unless a norm stands between them and the first block.
 
     Raises:
-        ValueError: A reader that doesn't center (RMSNorm, no norm), or no final norm.
+        ValueError: A reader that doesn't center (RMSNorm, no norm), no final norm, or a norm
+            behind an output, whose mean isn't the weights'.
     """
+    if model.cfg.out_norm is not None or model.cfg.patch_norm is not None or model.cfg.stem:
+        raise ValueError(
+            "`center_writing_weights` needs linear maps that write to the stream; got a norm or a "
+            "stem behind the weights. Leave the weights as they are."
+        )
+    if model.cfg.pooling.kind in ("map", "cls_mean") and not model.cfg.pooling.normalizes_tokens:
+        raise ValueError(
+            "`center_writing_weights` needs a LayerNorm in front of every reader; got pooling "
+            f"{model.cfg.pooling.kind!r} in front of the last norm. Leave the weights as they are."
+        )
     for norm, where in ((model.cfg.norm, "the blocks"), (model.cfg.pooling.norm, "the readout")):
         if norm is None or norm.kind != "layer":
             raise ValueError(
@@ -77,6 +100,7 @@ def center_writing_weights(model: HookedViT) -> HookedViT:
                 _center(layer.bias, 0)
     if centered.cfg.ln_pre is None:
         embedding = centered.embedding
+        assert isinstance(embedding.patch, nn.Conv2d)
         _center(embedding.patch.weight, 0)
         _center(embedding.patch.bias, 0)
         tokens = (embedding.cls_token, embedding.distillation_token, embedding.registers)
@@ -90,7 +114,15 @@ def fold_value_biases(model: HookedViT) -> HookedViT:
     """Moves the values' biases into the output bias: a pattern's rows sum to one.
 
     Afterwards `b_V` is zero, and a head's `z` is what it moved, without a constant.
+
+    Raises:
+        ValueError: A norm between values and output weight.
     """
+    if model.cfg.attention.z_norm is not None:
+        raise ValueError(
+            "`fold_value_biases` needs values that go straight to the output weight; got a norm "
+            "between them. Leave the weights as they are."
+        )
     cfg = model.cfg.replace(attention=dataclasses.replace(model.cfg.attention, out_bias=True))
     folded = _like(model, cfg)
     for new, old in zip(folded.blocks, model.blocks, strict=True):
@@ -109,10 +141,10 @@ def fold_layer_scale(model: HookedViT) -> HookedViT:
     Raises:
         ValueError: Weights below float32, where the products would round visibly.
     """
-    if model.embedding.patch.weight.dtype not in (torch.float32, torch.float64):
+    if model.placement.dtype not in (torch.float32, torch.float64):
         raise ValueError(
             "`fold_layer_scale` needs float32 or better; got "
-            f"{model.embedding.patch.weight.dtype}. Convert the model first: `model.float()`."
+            f"{model.placement.dtype}. Convert the model first: `model.float()`."
         )
     folded = _like(model, model.cfg.replace(layer_scale=False))
     for new, old in zip(folded.blocks, model.blocks, strict=True):
@@ -131,14 +163,21 @@ def fold_layer_scale(model: HookedViT) -> HookedViT:
 
 def _like(model: HookedViT, cfg: HookedViTConfig) -> HookedViT:
     """A model of another configuration with the tensors that both have."""
-    new = HookedViT(cfg, labels=model.labels, preprocessing=model.preprocessing)
-    new.to(model.embedding.patch.weight).train(model.training)
+    stem = copy.deepcopy(model.embedding.patch) if cfg.stem else None
+    new = HookedViT(cfg, labels=model.labels, preprocessing=model.preprocessing, stem=stem)
+    new.to(model.placement).train(model.training)
     old_state, state = model.state_dict(), new.state_dict()
     for name, tensor in state.items():
         # What the old model lacks is a bias that it did without.
         tensor.copy_(old_state[name]) if name in old_state else tensor.zero_()
     new.card = copy.deepcopy(model.card)
     return new
+
+
+def _folded_pooling(pooling: PoolingConfig) -> PoolingConfig:
+    reads = pooling.map if pooling.norm_first else None
+    kv = pooling.map if reads is None else dataclasses.replace(reads, kv_bias=True)
+    return dataclasses.replace(pooling, norm=_plain(pooling.norm), map=kv)
 
 
 def _noted(model: HookedViT, step: str) -> HookedViT:
@@ -153,10 +192,12 @@ def _plain(norm: NormConfig | None) -> NormConfig | None:
 
 def _fold_into(new: nn.Linear, old: nn.Linear, norm: Norm | None) -> None:
     weight, bias = old.weight.double(), _bias(old).double()
+    # A head may read several normalized vectors side by side.
+    times = 1 if norm is None else old.in_features // norm.width
     if norm is not None and norm.b is not None:
-        bias = bias + weight @ norm.b.double()
+        bias = bias + weight @ norm.b.double().repeat(times)
     if norm is not None and norm.w is not None:
-        weight = weight * norm.w.double()
+        weight = weight * norm.w.double().repeat(times)
     new.weight.copy_(weight)
     new.bias.copy_(bias)
 

@@ -35,6 +35,11 @@ def save_pretrained(
         OSError: The folder can't be written.
         ValueError: A weight is too large for `dtype`, or that is no floating-point type.
     """
+    if model.cfg.stem:
+        raise ValueError(
+            "`save_pretrained` needs a model that its configuration describes; got one with a stem "
+            "of another library. Save the model that it was converted from."
+        )
     folder = Path(folder)
     about, tensors = _description(model), as_stored(model.state_dict(), dtype)
     try:

@@ -33,7 +33,7 @@ def reached(
         match = _BLOCK.match(name)
         if match:
             return first <= int(match[1]) < last
-        if name.startswith(("ln_final.", "hook_ln_final", "hook_post_head")):
+        if name.startswith(("ln_final.", "hook_ln_final", "pooling.", "hook_post_head")):
             return stop_at_layer is None
         return start_at_layer is None
 

@@ -10,6 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vitreous._errors import HookError
+from vitreous.models._map_pooling import MapPooling
+from vitreous.models._norms import Norm
 
 if TYPE_CHECKING:
     from vitreous.models._cache import ViTActivationCache
@@ -24,7 +26,8 @@ class Readout:
 
     Attributes:
         weights: Zero at tokens that the head doesn't read.
-        constant: What biases of the final norm and of the head say, one number per image.
+        constant: What biases of the final norm, of a pooling and of the head say, and the MLP of
+            a pooling by attention, which isn't divided; one number per image.
     """
 
     weights: Float[Tensor, "batch tokens d_model"]
@@ -86,34 +89,60 @@ class Target:
 
         Raises:
             ValueError: No single vector exists: for functions, for targets that differ from image
-                to image, and for models with two heads. Use `readout(cache)` there.
+                to image, and for models with two heads or two halves of one, or that pool by
+                attention. Use `readout(cache)` there.
         """
         coefficients = self._coefficients()
         model = self.model
-        if len(coefficients) != 1 or model.pooling.reads_distillation:
-            why = "one target per image" if len(coefficients) != 1 else "a model with two heads"
+        why = "one target per image" if len(coefficients) != 1 else _lacks_one_direction(model)
+        if why is not None:
             raise ValueError(
                 f"`direction` exists where one vector suffices; got {why}. "
                 "Use `target.readout(cache).weights`."
             )
-        [direction] = self._head_direction(0, coefficients.to(model.embedding.patch.weight))
+        [direction] = self._head_direction(0, coefficients.to(model.placement))
         norm = model.ln_final
         return direction if norm is None else norm.transposed(direction, direction.new_ones(1))
 
     def _linear_reading(self, cache: "ViTActivationCache") -> Readout:
         model = self.model
-        coefficients = self._coefficients().to(model.embedding.patch.weight)
-        n_images = len(cache._batched(cache._read_once(cache._stream_into(model.cfg.n_layers)[1])))
+        coefficients = self._coefficients().to(model.placement)
+        n_images = cache.n_images
         self._require_rows(n_images)
-        scale = None
-        if model.ln_final is not None:
-            scale = cache._batched(cache._read_once("ln_final.hook_scale"))
-        weights, constant = [], []
-        for place, (pooling, direction, bias) in enumerate(self._heads(coefficients, cache)):
-            weights.append(self._spread(pooling, direction, scale, place))
-            constant.append(bias.expand(n_images))
-        total = sum(weights[1:], weights[0])
-        return Readout(total.expand(n_images, -1, -1), sum(constant[1:], constant[0]))
+        directions, constant = self._behind_norm(coefficients, cache)
+        norm, first = model.ln_final, model.cfg.pooling.normalizes_tokens
+        if norm is not None and not first:
+            constant = constant + _bias_of(norm, directions)
+            directions = norm.transposed(directions, cache.at("ln_final.hook_scale"))
+        weights, added = self._on_tokens(directions, cache)
+        constant = constant + added
+        if norm is not None and first:
+            if norm.b is not None:
+                constant = constant + (weights.sum(1) * norm.b).sum(-1)
+            weights = norm.transposed(weights, cache.at("ln_final.hook_scale"))
+        return Readout(weights.expand(n_images, -1, -1), constant.expand(n_images))
+
+    def _behind_norm(
+        self, coefficients: Tensor, cache: "ViTActivationCache"
+    ) -> tuple[Float[Tensor, "batch heads d_pooled"], Float[Tensor, " batch"]]:
+        """What each head reads in what was pooled, and the constant that it adds."""
+        model = self.model
+        n_heads = 1 + model.pooling.reads_distillation
+        directions = [self._head_direction(i, coefficients) / n_heads for i in range(n_heads)]
+        constants = [self._head_constant(i, coefficients) / n_heads for i in range(n_heads)]
+        return torch.stack(directions, 1), sum(constants[1:], constants[0])
+
+    def _on_tokens(
+        self, directions: Float[Tensor, "#batch heads d_pooled"], cache: "ViTActivationCache"
+    ) -> tuple[Float[Tensor, "batch tokens d_model"], Float[Tensor, " batch"]]:
+        """The same directions on tokens, and what the pooling itself adds."""
+        pooling = self.model.pooling
+        if pooling.map is not None:
+            return _through_map(pooling.map, directions[:, 0], cache)
+        if pooling.kind == "cls_mean":
+            directions = directions.unflatten(-1, (2, -1)).squeeze(1)
+        rows = torch.stack(pooling.token_weights(cache._run.layout, directions))
+        return torch.einsum("bpm,pt->btm", directions, rows), directions.new_zeros(len(directions))
 
     def _coefficients(self) -> Tensor:
         if self.coefficients is None:
@@ -122,17 +151,6 @@ class Target:
                 f"function {self.name!r}. Use class names, indices or a vector."
             )
         return self.coefficients
-
-    def _heads(self, coefficients: Tensor, cache: "ViTActivationCache"):
-        """For each head: pooling weights, direction behind the norm, and the constant it adds."""
-        model = self.model
-        poolings = model.pooling.token_weights(cache._run.layout, coefficients)
-        for place, pooling in enumerate(poolings):
-            direction = self._head_direction(place, coefficients) / len(poolings)
-            constant = self._head_constant(place, coefficients) / len(poolings)
-            if model.ln_final is not None and model.ln_final.b is not None:
-                constant = constant + direction @ model.ln_final.b
-            yield pooling, direction, constant
 
     def _head_direction(self, place: int, coefficients: Tensor) -> Float[Tensor, "batch d_model"]:
         head = (self.model.head.linear, self.model.head.distillation)[place]
@@ -143,17 +161,6 @@ class Target:
         if head is None or head.bias is None:
             return coefficients.new_zeros(len(coefficients))
         return coefficients @ head.bias
-
-    def _spread(
-        self, pooling: Tensor, direction: Tensor, scale: Tensor | None, place: int
-    ) -> Float[Tensor, "batch tokens d_model"]:
-        direction = direction[:, None]
-        norm = self.model.ln_final
-        if norm is not None and scale is not None:
-            if not self.model.cfg.pooling.normalizes_tokens:
-                scale = scale[:, place : place + 1]
-            direction = norm.transposed(direction, scale)
-        return direction * pooling[:, None]
 
     def _require_rows(self, n_images: int) -> None:
         rows = len(self._coefficients())
@@ -171,6 +178,37 @@ class Target:
                 "Reduce over classes and keep the images."
             )
         return value
+
+
+def _lacks_one_direction(model: "HookedViT") -> str | None:
+    if model.pooling.reads_distillation:
+        return "a model with two heads"
+    kinds = {"map": "a model that pools by attention", "cls_mean": "a head that reads two vectors"}
+    return kinds.get(model.pooling.kind)
+
+
+def _bias_of(norm: Norm, directions: Float[Tensor, "batch heads d_pooled"]) -> Tensor:
+    if norm.b is None:
+        return directions.new_zeros(1)
+    return (directions * norm.b).sum((1, 2))
+
+
+def _through_map(
+    pool: MapPooling, direction: Float[Tensor, "#batch d_pooled"], cache: "ViTActivationCache"
+) -> tuple[Float[Tensor, "batch tokens d_model"], Float[Tensor, " batch"]]:
+    """Through a pooling by attention, its pattern and what its MLP wrote held as in the run."""
+    pattern = cache.at("pooling.map.hook_pattern")
+    constant = direction.new_zeros(1)
+    if pool.out_norm is not None:
+        scale = cache.at("pooling.map.out_norm.hook_scale")[:, 0]
+        constant = _bias_of(pool.out_norm, direction[:, None])
+        direction = pool.out_norm.transposed(direction, scale)
+    constant = constant + direction @ pool.output_bias
+    if pool.mlp is not None:
+        written = cache.at("pooling.map.hook_mlp_out")
+        constant = constant + (direction * written[:, 0]).sum(-1)
+    weights = pool.token_directions(direction.expand(len(pattern), -1), pattern)
+    return weights, constant.expand(len(pattern))
 
 
 def make_target(model: "HookedViT", what: Any, minus: Any, name: str | None) -> Target:
@@ -287,7 +325,7 @@ def _vector(model: "HookedViT", vector: Tensor) -> Tensor:
 
 
 def _n_outputs(model: "HookedViT") -> int:
-    return model.cfg.d_model if model.cfg.n_classes is None else model.cfg.n_classes
+    return model.cfg.d_pooled if model.cfg.n_classes is None else model.cfg.n_classes
 
 
 def _require_own(target: Target, model: "HookedViT") -> None:
@@ -300,7 +338,9 @@ def _require_own(target: Target, model: "HookedViT") -> None:
 
 def _require_untouched_readout(cache: "ViTActivationCache") -> None:
     points = ("ln_final.hook_normalized", "hook_ln_final", "hook_post_head_pre_normalize")
-    touched = [name for name in points if name in cache.edited]
+    touched = sorted(
+        name for name in cache.edited if name in points or name.startswith("pooling.map.")
+    )
     if touched:
         raise HookError(
             f"A readout must be linear in the last stream; a hook replaced `{touched[0]}` in this "

@@ -18,10 +18,13 @@ from vitreous.models._check import CheckReport, check
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._derivation import ViTDerivation
 from vitreous.models._embedding import Embedding
+from vitreous.models._grid import grid_for, has_fixed_tokens, layout_of
 from vitreous.models._layout import TokenLayout
 from vitreous.models._names import canonical_name, component_site
 from vitreous.models._norms import make_norm, normalize
+from vitreous.models._points import axes_of
 from vitreous.models._pooling import Head, Pooling
+from vitreous.models._rotary import Rotary
 from vitreous.models._saving import save_pretrained, weight_hash
 from vitreous.models._span import block_range, last_watched, reached
 from vitreous.models._target import Target, make_target
@@ -53,14 +56,20 @@ class HookedViT(WeightViews, HookedModule):
         *,
         labels: ClassNames | None = None,
         preprocessing: Preprocessing | None = None,
+        stem: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        if (stem is not None) != cfg.stem:
+            raise ValueError(
+                "`stem` must be given where the configuration says so, and only there; got "
+                f"`cfg.stem={cfg.stem}` and {type(stem).__name__}. Pass both or neither."
+            )
         self.cfg = cfg
         self.labels, self.preprocessing = labels, preprocessing
         self.card: dict[str, Any] = {}
         self.means: Means | None = None
-        self.layout = self._layout(cfg.grid)
-        self.embedding = Embedding(cfg)
+        self.layout = layout_of(cfg, cfg.grid)
+        self.embedding = Embedding(cfg, stem)
         self.hook_embed = HookPoint()
         if cfg.position is not None:
             self.hook_pos_embed = HookPoint()
@@ -68,13 +77,22 @@ class HookedViT(WeightViews, HookedModule):
         self.ln_pre = make_norm(cfg.d_model, cfg.ln_pre)
         if cfg.ln_pre is not None:
             self.hook_ln_pre = HookPoint()
-        self.blocks: Sequence[Block] = nn.ModuleList([Block(cfg) for _ in range(cfg.n_layers)])  # type: ignore[assignment]
-        self.ln_final = make_norm(cfg.d_model, cfg.pooling.norm)
-        self.hook_ln_final = HookPoint()
-        self.pooling = Pooling(cfg)
+        self.rotary = Rotary(cfg) if cfg.attention.rotary is not None else None
+        blocks = [Block(cfg, layer, self.rotary) for layer in range(cfg.n_layers)]
+        self.blocks: Sequence[Block] = nn.ModuleList(blocks)  # type: ignore[assignment]
+        if cfg.pooling.normalizes_tokens:
+            self.ln_final = make_norm(cfg.d_model, cfg.pooling.norm)
+            self.hook_ln_final = HookPoint()
+            self.pooling = Pooling(cfg)
+        else:  # modules stand in forward order, and hook names with them
+            self.pooling = Pooling(cfg)
+            self.ln_final = make_norm(cfg.d_pooled, cfg.pooling.norm)
+            self.hook_ln_final = HookPoint()
         self.head = Head(cfg)
         self.hook_post_head_pre_normalize = HookPoint()
         self.setup_hooks(canonical_name(cfg.n_layers), component_site(cfg.n_layers))
+        behind = reached(self.hook_names(), cfg.n_layers, start_at_layer=cfg.n_layers)
+        self._readout_points = [self.hook_dict[name] for name in behind]
 
     @classmethod
     def from_pretrained(cls, name: Any, **how: Any) -> "HookedViT":
@@ -179,55 +197,34 @@ class HookedViT(WeightViews, HookedModule):
                 "`preprocess` needs to know how the model's images were prepared; got a model "
                 "without `preprocessing`. Set `model.preprocessing = vt.data.Preprocessing(...)`."
             )
-        weight = self.embedding.patch.weight
-        return self.preprocessing(image).to(weight)
+        return self.preprocessing(image).to(self.placement)
+
+    @property
+    def placement(self) -> Tensor:
+        """A parameter, whose device and dtype are those of the model."""
+        return next(self.parameters())
 
     def layout_for(self, images: Float[Tensor, "..."]) -> TokenLayout:
         """Where tokens are in a pass on these images."""
-        cfg = self.cfg
-        rows, columns = cfg.image_shape
-        shape = list(images.shape) if isinstance(images, Tensor) else None
-        if shape is None or len(shape) != 4 or shape[1] != cfg.n_channels:
-            raise ValueError(
-                f"`images` must be [images, {cfg.n_channels} channels, rows, columns]; got "
-                f"{type(images).__name__ if shape is None else f'shape {shape}'}. "
-                "Use `model.preprocess(image)`."
-            )
-        if not images.is_floating_point():
-            raise ValueError(
-                f"`images` must be floating-point; got {str(images.dtype).removeprefix('torch.')}. "
-                "Use `model.preprocess(image)`."
-            )
-        if tuple(images.shape[2:]) == cfg.image_shape:
-            return self.layout
-        height, width = cfg.patch_shape
-        fits = images.shape[2] % height == 0 and images.shape[3] % width == 0
-        if self.embedding.pos is not None or not fits or 0 in images.shape[2:]:
-            raise ValueError(
-                f"Images must be {rows} x {columns} pixels for this model; got "
-                f"{images.shape[2]} x {images.shape[3]}. Use `model.preprocess(image)`."
-            )
-        return self._layout((images.shape[2] // height, images.shape[3] // width))
-
-    def _layout(self, grid: tuple[int, int], has_grid: bool = True) -> TokenLayout:
-        cfg = self.cfg
-        readout = {"cls": "cls", "mean": "patches", "none": "all"}[cfg.pooling.kind]
-        return TokenLayout(
-            int(cfg.cls_token), int(cfg.distillation_token), cfg.n_registers,
-            (1, *grid), cfg.patch_shape, readout, has_grid,
-        )  # fmt: skip
+        grid = grid_for(self.cfg, images)
+        return self.layout if grid == self.cfg.grid else layout_of(self.cfg, grid)
 
     def _layout_of_tokens(self, n_tokens: int) -> TokenLayout:
         """The layout of a stream, which tells no more of another size than how many patches."""
         if n_tokens == self.layout.n_tokens:
             return self.layout
-        return self._layout((1, n_tokens - self.layout.n_prefix), has_grid=False)
+        return layout_of(self.cfg, (1, n_tokens - self.layout.n_prefix), has_grid=False)
 
     def _resid(self, x: Tensor, layout: TokenLayout | None) -> Tensor:
         if x.ndim != 3 or x.shape[-1] != self.cfg.d_model:
             raise ValueError(
                 f"With `start_at_layer`, the input must be a residual stream [images, tokens, "
                 f"{self.cfg.d_model}]; got shape {list(x.shape)}. Drop `start_at_layer` for images."
+            )
+        if has_fixed_tokens(self.cfg) and x.shape[1] != self.layout.n_tokens:
+            raise ValueError(
+                f"The stream must have {self.layout.n_tokens} tokens, since attention of this "
+                f"model depends on their places; got {x.shape[1]}. Keep all tokens."
             )
         if layout is not None and layout.n_tokens != x.shape[1]:
             raise ValueError(
@@ -267,10 +264,7 @@ class HookedViT(WeightViews, HookedModule):
         )
 
     def _readout_is_watched(self) -> bool:
-        points = [self.hook_ln_final, self.hook_post_head_pre_normalize]
-        if self.ln_final is not None:
-            points += [self.ln_final.hook_scale, self.ln_final.hook_normalized]
-        return any(point.watched for point in points)
+        return any(p.watched for p in self._readout_points)
 
     def make_cache(
         self,
@@ -303,7 +297,7 @@ class HookedViT(WeightViews, HookedModule):
                 "`ActivationCache.load` for the stored values alone."
             )
         has_grid, edited = saved.about.get("has_grid", True), saved.about["edited"]
-        layout = self._layout(tuple(saved.about["grid"]), has_grid)
+        layout = layout_of(self.cfg, tuple(saved.about["grid"]), has_grid=has_grid)
         return ViTActivationCache(
             dict(saved.items()),
             list(saved),
@@ -316,14 +310,7 @@ class HookedViT(WeightViews, HookedModule):
 
     def axes(self, name: str) -> tuple[str, ...]:
         """What the dimensions of the tensor at a hook point count."""
-        last = name.rsplit(".", 1)[-1]
-        if last in ("hook_attn_scores", "hook_pattern"):
-            return ("image", "head", "query", "key")
-        if last in _PER_HEAD or ".q_norm." in name or ".k_norm." in name:
-            return ("image", "token", "head", "d_model" if last in _PER_HEAD_WIDE else "d_head")
-        if last == "hook_post_head_pre_normalize":
-            return ("image", "token", "label")[:: 1 if self.cfg.pooling.kind == "none" else 2]
-        return ("image", "token", "neuron" if ".mlp." in name else "d_model")
+        return axes_of(name, self.cfg.pooling)
 
     def select_positions(self, positions: Any, n_tokens: int) -> list[int]:
         if n_tokens != self.layout.n_tokens and n_tokens != 1:
@@ -360,7 +347,3 @@ def _require_no_layout(layout: TokenLayout | None) -> None:
             "`layout` must come with `start_at_layer`: images have their own; got it without. "
             "Leave it out."
         )
-
-
-_PER_HEAD_WIDE = ("hook_result", "hook_attn_in", "hook_q_input", "hook_k_input", "hook_v_input")
-_PER_HEAD = ("hook_q", "hook_k", "hook_v", "hook_z", *_PER_HEAD_WIDE)

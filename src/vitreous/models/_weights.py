@@ -83,7 +83,7 @@ class WeightViews(nn.Module):
     @property
     def W_E(self) -> Float[Tensor, "pixels d_model"]:
         """The patch embedding as a matrix; a live view. Pixels run by channel, row, column."""
-        weight = self.embedding.patch.weight
+        weight = self._patch().weight
         matrix = weight.flatten(1).T
         if share_memory(matrix, weight):
             return matrix
@@ -95,7 +95,7 @@ class WeightViews(nn.Module):
 
     @property
     def b_E(self) -> Float[Tensor, " d_model"]:
-        patch = self.embedding.patch
+        patch = self._patch()
         if patch.bias is None:
             return no_bias("model.b_E", patch.weight, (self.cfg.d_model,), "patch_bias=True")
         return patch.bias
@@ -143,7 +143,8 @@ class WeightViews(nn.Module):
 
     @property
     def OV(self) -> FactoredMatrix:
-        """`W_V @ W_O` per layer and head."""
+        """`W_V @ W_O` per layer and head; raises for models with a norm around `W_O`."""
+        _ = self.blocks[0].attn.OV  # raises, with the reason
         return FactoredMatrix(self.W_V, self.W_O)
 
     def all_head_labels(self) -> list[str]:
@@ -163,7 +164,13 @@ class WeightViews(nn.Module):
         last = self.cfg.n_layers - mlp_input
         if not 0 <= layer <= last:
             raise ValueError(f"`layer` must lie in 0..{last}; got {layer}. Choose another.")
-        bias = self.embedding.patch.weight.new_zeros(self.cfg.d_model)
+        if self.cfg.out_norm is not None or self.cfg.attention.z_norm is not None:
+            raise ValueError(
+                "`accumulated_bias` needs outputs whose bias is the same for every token; got a "
+                "model with a norm behind them. Use the row 'bias' of "
+                "`cache.get_full_resid_decomposition`."
+            )
+        bias = next(self.parameters()).new_zeros(self.cfg.d_model)
         for i, block in enumerate(self.blocks):
             if i < layer or (mlp_input and i == layer):
                 bias = bias + block.attn.b_O
@@ -184,6 +191,14 @@ class WeightViews(nn.Module):
                 "Use `model.target(vector)` for a direction in them."
             )
         return self.head.linear
+
+    def _patch(self) -> nn.Conv2d:
+        if not isinstance(self.embedding.patch, nn.Conv2d):
+            raise ValueError(
+                "`W_E` needs patches that are embedded by one linear map; got a model with a stem. "
+                "Use `hook_embed` of a run."
+            )
+        return self.embedding.patch
 
     def _mlp(self, block: "Block"):
         if block.mlp is None:

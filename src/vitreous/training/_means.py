@@ -76,7 +76,7 @@ def _batches(model: HookedViT, images: Tensor | Images) -> Iterator[tuple[Tensor
         for start in range(0, len(images), 64):
             yield images[start : start + 64], None
         return
-    weight = model.embedding.patch.weight
+    weight = model.placement
     for batch in images:
         yield batch.pixels.to(weight), batch.labels
 

@@ -127,7 +127,7 @@ def refusals():
         ("`NormConfig.kind` must be one of layer, rms; got 'batch'. Choose one."),
     )
     yield "a kind of position", lambda: PositionConfig("rotary"), "must be one of learned, sincos"
-    yield "a kind of pooling", lambda: PoolingConfig("max"), "must be one of cls, mean, none"
+    yield "a kind of pooling", lambda: PoolingConfig("max"), "one of cls, mean, cls_mean, map, none"
     yield "an activation", lambda: THREE.replace(act_name="tanh"), "`act_name` must be one of gelu,"
     yield from refused_configurations()
     yield "positions of nothing", lambda: LAYOUT.select(None), "`positions` must be a name (all, "

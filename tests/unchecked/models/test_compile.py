@@ -7,6 +7,7 @@ import torch
 
 from tests.laws._models import build, gap, images_for
 from tests.laws.test_spans import THREE, keep
+from tests.tiny import READOUTS, random_images, random_model
 
 HAS_COMPILER = any(map(shutil.which, ("g++", "clang++", "c++")))
 
@@ -39,6 +40,13 @@ def test_a_compiled_model_is_one_graph_that_is_not_made_again():
     for _ in range(12):
         assert gap(compiled(images), model(images)) < 1e-12
     assert len(graphs) <= 2
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+def test_every_part_compiles_to_one_graph(readout):
+    model, images = random_model(n_layers=1, **READOUTS[readout]), random_images()
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    assert gap(compiled(images), model(images)) < 1e-12
 
 
 def test_a_hook_added_after_compiling_fires():

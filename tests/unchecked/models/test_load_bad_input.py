@@ -36,28 +36,31 @@ def refusal(module: nn.Module) -> str:
 @pytest.mark.parametrize(
     ("name", "changes", "feature"),
     [
-        ("vit_base_patch16_siglip_224", {}, "got a `AttentionPoolLatent` (attention pooling) at"),
-        ("vit_base_patch16_rpn_224", {}, "got a `ResPostBlock` (norms behind attention and MLP)"),
-        ("vit_small_patch16_18x2_224", {}, "(several attentions and MLPs in parallel)"),
-        (
-            "vit_giant_patch14_reg4_dinov2",
-            {},
-            "`blocks.0.mlp` must be a `Mlp`; got a `GluMlp` (",
-        ),
-        ("vit_tiny_r_s16_p8_224", {}, "got a `HybridEmbed` (a convolutional stem)"),
         ("vit_tiny_patch16_224", {"attn_layer": "diff"}, "(differential attention)"),
-        ("vit_tiny_patch16_224", {"scale_attn_norm": True}, "`blocks.0.attn.norm` must be a `Id"),
-        ("vit_tiny_patch16_224", {"scale_mlp_norm": True}, "`blocks.0.mlp.norm` must be a `Ident"),
-        ("vit_tiny_patch16_224", {"embed_norm_layer": "layernorm"}, "`patch_embed.norm` must be"),
-        ("vit_tiny_patch16_224", {"global_pool": "max"}, "got `global_pool='max'`"),
         (
-            "vit_tiny_patch16_224",
-            {"global_pool": "avg", "pool_include_prefix": True},
-            "got `pool_include_prefix=True`",
+            "vit_dpwee_patch16_reg1_gap_256",
+            {},
+            "`blocks.0` must be a `Block` or `EvaBlock` or `ResPostBlock` or",
         ),
+        ("vit_tiny_patch16_224", {"global_pool": "prr"}, "(attention pooling without weights)"),
+        (
+            "vit_base_patch16_siglip_224",
+            {"class_token": True},
+            "got `pool_include_prefix=False`",
+        ),
+        ("vit_tiny_patch16_224", {"global_pool": "max"}, "got `global_pool='max'`"),
         ("vit_tiny_patch16_224", {"act_layer": "elu"}, "`blocks.0.mlp.act` must be a `GELU` or"),
         ("vit_tiny_patch16_224", {"norm_layer": "simplenorm"}, "got a `SimpleNorm`"),
-        ("vit_tiny_patch16_224", {"img_size": 230}, "in an image of 230 x 230"),
+        (
+            "vit_tiny_patch16_224",
+            {"img_size": 230, "dynamic_img_pad": True},
+            "in an image of 230 x 230",
+        ),
+        (
+            "eva02_tiny_patch14_224",
+            {"use_fc_norm": True, "use_post_transformer_norm": True},
+            "got `fc_norm` beside `norm`",
+        ),
         ("deit_tiny_distilled_patch16_224", {"reg_tokens": 2}, "got `num_prefix_tokens=2`"),
         ("deit_tiny_distilled_patch16_224", {"fc_norm": True}, "got `fc_norm` beside `head_dist`"),
     ],
@@ -176,9 +179,23 @@ def test_weights_without_memory_are_refused():
 
 
 def test_a_module_of_another_kind_is_refused():
-    assert "takes a timm VisionTransformer; got Linear. Use `vt.wrap(module)`" in refusal(
-        nn.Linear(1, 1)
-    )
+    message = refusal(nn.Linear(1, 1))
+    assert "`from_module` takes a transformer of timm" in message
+    assert "got Linear. Use `vt.wrap(module)`" in message
+
+
+# -- Options
+
+
+@pytest.mark.parametrize("option", [{"revision": "main"}, {"image_size": 32}])
+def test_an_option_that_a_source_does_not_understand_is_refused(option):
+    with pytest.raises(ValueError, match=f"`{next(iter(option))}` must be left out for 'digits'"):
+        vt.load("digits", **option)
+
+
+def test_a_processor_for_a_model_with_a_record_of_its_own_is_refused():
+    with pytest.raises(TypeError, match="`processor` must be left out for a timm model"):
+        vt.from_module(tiny(), processor=lambda image: image)
 
 
 # -- Names
@@ -264,6 +281,23 @@ def test_a_download_that_breaks_is_one_line(monkeypatch, empty_cache):
         WeightsError, match=r"got ConnectionError \(half of it\). Pass a file.* or try again.$"
     ):
         vt.load("timm:vit_tiny_patch16_224")
+
+
+def test_nothing_is_downloaded_where_that_is_switched_off(monkeypatch, empty_cache):
+    monkeypatch.setattr(_timm_download.urllib.request, "urlopen", fail)
+    with pytest.raises(WeightsError, match=r"downloads are switched off\. Pass a file"):
+        vt.load("timm:vit_tiny_patch16_224", local_files_only=True)
+
+
+def test_a_revision_of_weights_outside_of_a_repository_is_refused(monkeypatch):
+    with pytest.raises(ValueError, match="`revision` must be left out for weights that lie in no"):
+        vt.load("timm:vit_huge_patch14_gap_224.in1k_ijepa", revision="main")
+
+
+def test_an_image_that_positions_do_not_fit_is_refused_before_any_download(monkeypatch):
+    monkeypatch.setattr(_timm_download.urllib.request, "urlopen", fail)
+    with pytest.raises(UnsupportedModelError, match="`image_size` must have room for a patch"):
+        vt.load("timm:vit_tiny_patch16_224", image_size=8)
 
 
 def test_an_architecture_that_nobody_trained_says_so(monkeypatch):

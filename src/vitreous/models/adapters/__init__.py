@@ -1,14 +1,58 @@
-"""One adapter per source library: configuration, weights, preprocessing and labels to ours."""
+"""One adapter per source library: configuration, weights, preprocessing and labels to ours.
 
-from collections.abc import Callable
-from typing import Any
+An adapter is a module here, imported when a name or a module asks for it, and its library when it
+is called (`vitreous._optional.needs` names the extra where it isn't installed). It has what its
+place in the tables below asks for:
+
+- in `LOADERS`: `load(name, options)`, the model of a name behind the prefix, and `OPTIONS`, the
+  names of the `LoadOptions` that it understands;
+- in `CONVERTERS`: `converts(module)`, whether it is responsible for a module, and
+  `convert(module, processor)`, the model that is equal to it (or `UnsupportedModelError`).
+"""
+
+import importlib
+from types import ModuleType
 
 from torch import nn
 
-from vitreous.models._vit import HookedViT
-from vitreous.models.adapters import _timm
+from vitreous.models.adapters._options import LoadOptions
 
-LOADERS: dict[str, Callable[[str, Any, Any], HookedViT]] = {"timm": _timm.load_timm}
-CONVERTERS: list[tuple[Callable[[nn.Module], bool], Callable[[Any], HookedViT]]] = [
-    (_timm.is_timm_vit, _timm.convert)
-]
+__all__ = ["CONVERTERS", "LOADERS", "LoadOptions", "converter", "loader"]
+
+# The prefix of a name, and the adapter that loads it.
+LOADERS: dict[str, str] = {
+    "timm": "_timm",
+    "open_clip": "_open_clip",
+    "torchvision": "_torchvision",
+    "prisma": "_prisma",
+    "hf": "_transformers",
+}
+
+# The package of a module's class or of a base of it, and the adapter that may convert it.
+CONVERTERS: dict[str, str] = {
+    "timm": "_timm",
+    "open_clip": "_open_clip",
+    "torchvision": "_torchvision",
+    "transformers": "_transformers",
+}
+
+
+def loader(prefix: str) -> ModuleType:
+    """The adapter that loads what `PREFIX:NAME` names."""
+    return _adapter(LOADERS[prefix])
+
+
+def converter(module: nn.Module) -> ModuleType | None:
+    """The adapter that is responsible for a module; None where none is.
+
+    A module of a library exists only where that library is imported: to ask costs nothing.
+    """
+    packages = {base.__module__.partition(".")[0] for base in type(module).__mro__}
+    for package, name in CONVERTERS.items():
+        if package in packages and _adapter(name).converts(module):
+            return _adapter(name)
+    return None
+
+
+def _adapter(name: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{name}")

@@ -1,4 +1,4 @@
-"""timm's `VisionTransformer` and `VisionTransformerDistilled`, from a name or from a module."""
+"""timm's transformers of images, from a name or from a module."""
 
 from pathlib import Path
 from types import ModuleType
@@ -11,29 +11,29 @@ from vitreous._errors import UnsupportedModelError, unknown
 from vitreous.models._processing import fold_layer_scale
 from vitreous.models._saving import load_tensors, read_tensors
 from vitreous.models._vit import HookedViT
-from vitreous.models.adapters._timm_config import (
-    read_config,
-    timm_module,
-    unsupported,
-    vit_module,
-)
+from vitreous.models.adapters._options import LoadOptions
+from vitreous.models.adapters._timm_config import families, read_model
 from vitreous.models.adapters._timm_download import download
 from vitreous.models.adapters._timm_images import labels_of, preprocessing_of
+from vitreous.models.adapters._timm_source import Tensors, timm_module
+
+OPTIONS = frozenset({"weights", "revision", "cache_dir", "local_files_only", "image_size"})
 
 # ---- from a name
 
 
-def load_timm(name: str, weights: Any, dtype: torch.dtype) -> HookedViT:
+def load(name: str, options: LoadOptions) -> HookedViT:
     """Loads a model that timm knows by name, from its hub or from a safetensors file."""
     timm = timm_module("timm")
     _check_name(timm, name)
-    skeleton = _skeleton(timm, name)
-    read_config(skeleton)  # refuses before anything is downloaded
-    if weights is None:
-        module, source = download(timm, name, skeleton.pretrained_cfg)
+    resized = {} if options.image_size is None else {"img_size": options.image_size}
+    skeleton = _skeleton(timm, name, **resized)
+    read_model(skeleton)  # refuses before anything is downloaded
+    if options.weights is None:
+        module, source = download(timm, name, skeleton.pretrained_cfg, options)
     else:
-        module, source = _with_file(timm, name, Path(weights)), Path(weights).name
-    model = convert(module.to(dtype))
+        module, source = _with_file(timm, name, options.weights, resized), options.weights.name
+    model = convert(module.to(options.dtype))
     model.card["source"] = f"timm {timm.__version__}, {source}"
     return model
 
@@ -56,26 +56,46 @@ def _skeleton(timm: ModuleType, name: str, **changes: Any) -> Any:
         return timm.create_model(name, pretrained=False, **changes)
 
 
-def _with_file(timm: ModuleType, name: str, path: Path) -> nn.Module:
+def _with_file(timm: ModuleType, name: str, path: Path, resized: dict[str, Any]) -> nn.Module:
     tensors = read_tensors(path)
     head = tensors.get("head.weight")
     classes = {} if head is None or head.ndim != 2 else {"num_classes": len(head)}
-    module = _skeleton(timm, name, **classes).to_empty(device="cpu")
+    module = _in_memory(timm, name, **classes, **resized)
+    if not resized or _fits(module, tensors):
+        load_tensors(module, tensors, f"`{path.name}`")
+        return module
+    module = _in_memory(timm, name, **classes)
     load_tensors(module, tensors, f"`{path.name}`")
+    module.set_input_size(img_size=resized["img_size"])
     return module
+
+
+def _in_memory(timm: ModuleType, name: str, **changes: Any) -> Any:
+    """A model whose weights are yet to be filled in, and whose other buffers are right."""
+    module = _skeleton(timm, name, **changes)
+    computed = {key for key, _ in module.named_buffers()} - set(module.state_dict())
+    if computed:
+        return timm.create_model(name, pretrained=False, **changes)
+    return module.to_empty(device="cpu")
+
+
+def _fits(module: nn.Module, tensors: Tensors) -> bool:
+    expected = module.state_dict()
+    return all(
+        name not in expected or t.shape == expected[name].shape for name, t in tensors.items()
+    )
 
 
 # ---- from a module
 
 
-def is_timm_vit(module: nn.Module) -> bool:
-    """Whether `convert` is responsible; a model of timm's exists only where timm is imported."""
-    origins = {base.__module__.partition(".")[0] for base in type(module).__mro__}
-    return "timm" in origins and isinstance(module, vit_module().VisionTransformer)
+def converts(module: nn.Module) -> bool:
+    """Whether `convert` is responsible for a module of a class of timm's."""
+    return isinstance(module, families())
 
 
 @torch.no_grad()
-def convert(module: Any) -> HookedViT:
+def convert(module: Any, processor: Any = None) -> HookedViT:
     """A `HookedViT` with a copy of the module's weights, equal to it in evaluation mode.
 
     LayerScale is folded into the output weights in float32 and better, and a gain of its own
@@ -84,14 +104,25 @@ def convert(module: Any) -> HookedViT:
     Raises:
         UnsupportedModelError: A feature that `HookedViT` lacks; the message says where.
     """
-    cfg = read_config(module)
+    if processor is not None:
+        raise TypeError(
+            "`processor` must be left out for a timm model, which has a record of its own; got "
+            f"{type(processor).__name__}. Set `model.preprocessing` afterwards."
+        )
+    reading = read_model(module)
+    cfg = reading.config
     device, dtype = _placement(module)
     with torch.device("meta"):
         empty = HookedViT(
-            cfg, labels=labels_of(module), preprocessing=preprocessing_of(module, cfg)
+            cfg,
+            labels=labels_of(module),
+            preprocessing=preprocessing_of(module, cfg),
+            stem=None if reading.stem is None else nn.Identity(),
         )
     model = empty.to(dtype).to_empty(device=device)
-    load_tensors(model, _renamed(module, model), f"`{type(module).__name__}`")
+    load_tensors(model, _filled(reading.tensors, model), f"`{type(module).__name__}`")
+    if reading.stem is not None:
+        model.embedding.patch = reading.stem
     foldable = cfg.layer_scale and dtype in (torch.float32, torch.float64)
     model = fold_layer_scale(model) if foldable else model
     model.card["source"] = f"timm {timm_module('timm').__version__}, a {type(module).__name__}"
@@ -109,60 +140,9 @@ def _placement(module: nn.Module) -> tuple[torch.device, torch.dtype]:
     return places.pop()
 
 
-# ---- weights
-
-_PLACES = {
-    "cls_token": "embedding.cls_token",
-    "dist_token": "embedding.distillation_token",
-    "reg_token": "embedding.registers",
-    "pos_embed": "embedding.pos",
-    "patch_embed.proj": "embedding.patch",
-    "norm_pre": "ln_pre",
-    "norm": "ln_final",
-    "fc_norm": "ln_final",
-    "head": "head.linear",
-    "head_dist": "head.distillation",
-}
-_BLOCK_PLACES = {
-    "norm1": "ln1",
-    "attn.qkv": "attn.qkv",
-    "attn.q_norm": "attn.q_norm",
-    "attn.k_norm": "attn.k_norm",
-    "attn.proj": "attn.out",
-    "ls1.gamma": "attn.gain",
-    "norm2": "ln2",
-    "mlp.fc1": "mlp.fc_in",
-    "mlp.fc2": "mlp.fc_out",
-    "ls2.gamma": "mlp.gain",
-}
-
-
-def _renamed(module: nn.Module, model: HookedViT) -> dict[str, Tensor]:
-    """The module's weights under our names; neutral ones where ours has a part that it lacks."""
-    tensors = {}
-    for name, tensor in module.state_dict().items():
-        place = _place(name)
-        if place is None:
-            raise unsupported(f"Each weight must be one that `HookedViT` has; got `{name}`")
-        tensors[place] = tensor[0] if name == "pos_embed" else tensor
-    for name, tensor in model.state_dict().items():
-        if name not in tensors and name.endswith((".bias", ".b")):
-            tensors[name] = torch.zeros_like(tensor)
-        elif name not in tensors and name.endswith(".gain"):
-            tensors[name] = torch.ones_like(tensor)
-    return tensors
-
-
-def _place(name: str) -> str | None:
-    """Our name of a weight: `blocks.3.norm1.bias` is `blocks.3.ln1.b`."""
-    block, places = "", _PLACES
-    if name.startswith("blocks."):
-        _, layer, name = name.split(".", 2)
-        block, places = f"blocks.{layer}.", _BLOCK_PLACES
-    if name in places:
-        return block + places[name]
-    part, _, leaf = name.rpartition(".")
-    if part not in places:
-        return None
-    is_norm = "norm" in part
-    return f"{block}{places[part]}.{ {'weight': 'w', 'bias': 'b'}[leaf] if is_norm else leaf }"
+def _filled(tensors: Tensors, model: HookedViT) -> dict[str, Tensor]:
+    """With neutral weights where a part of ours has one that the source lacks."""
+    missing = {name: t for name, t in model.state_dict().items() if name not in tensors}
+    biases = {n: torch.zeros_like(t) for n, t in missing.items() if n.endswith((".bias", ".b"))}
+    gains = {n: torch.ones_like(t) for n, t in missing.items() if n.endswith(".gain")}
+    return tensors | biases | gains

@@ -14,17 +14,21 @@ from torch import nn
 
 from vitreous._errors import WeightsError
 from vitreous._optional import needs
+from vitreous.models.adapters._options import LoadOptions
 
 _PATIENCE = 5.0
 
 
-def download(timm: ModuleType, name: str, about: dict[str, Any]) -> tuple[nn.Module, str]:
+def download(
+    timm: ModuleType, name: str, about: dict[str, Any], options: LoadOptions
+) -> tuple[nn.Module, str]:
     """The model with its pretrained weights, from timm's cache or its hub.
 
     Args:
         timm: The library.
         name: As timm knows it.
         about: The model's `pretrained_cfg`.
+        options: Revision, cache, image size, and whether anything may be downloaded.
 
     Returns:
         The model, and where its weights come from.
@@ -38,24 +42,46 @@ def download(timm: ModuleType, name: str, about: dict[str, Any]) -> tuple[nn.Mod
             f"`{name}` must have pretrained weights; timm has none for it. "
             f"{_file_instead(name)}, or convert a module of your own with `vt.from_module`."
         )
+    if options.revision is not None and not repository:
+        raise ValueError(
+            f"`revision` must be left out for weights that lie in no repository; got "
+            f"{options.revision!r} for `{name}`. Leave it out."
+        )
     hub = needs("huggingface_hub", extra="timm", feature='load("timm:...")')
-    offline = hub.constants.HF_HUB_OFFLINE or not _answers(
-        hub.constants.ENDPOINT if repository else url
-    )
-    if offline and not _is_cached(hub, repository, url):
+    unwanted = hub.constants.HF_HUB_OFFLINE or options.local_files_only
+    offline = unwanted or not _answers(hub.constants.ENDPOINT if repository else url)
+    if offline and not _is_cached(hub, repository, url, options):
+        why = "downloads are switched off" if unwanted else "their host can't be reached"
         raise WeightsError(
-            f"The weights of `{name}` must be downloaded once; their host can't be reached. "
+            f"The weights of `{name}` must be downloaded once; {why}. "
             f"{_file_instead(name)}, or connect to the network."
         )
     try:
         with _hub_offline(hub, offline):
-            return timm.create_model(name, pretrained=True), repository or url
+            made = timm.create_model(name, pretrained=True, **_keywords(repository, options))
+            return made, _source(repository, options) or url
     except Exception as error:  # of the hub, its HTTP library, torch, or the file system
         reason = (str(error).splitlines() or [""])[0]
         raise WeightsError(
             f"The weights of `{name}` must be downloaded whole; got {type(error).__name__} "
             f"({reason}). {_file_instead(name)}, or try again."
         ) from error
+
+
+def _keywords(repository: str, options: LoadOptions) -> dict[str, Any]:
+    """What `create_model` is asked for beside the name."""
+    keywords: dict[str, Any] = {}
+    if options.revision is not None:
+        keywords["pretrained_cfg_overlay"] = {"hf_hub_id": _source(repository, options)}
+    if options.cache_dir is not None:
+        keywords["cache_dir"] = str(options.cache_dir)
+    if options.image_size is not None:
+        keywords["img_size"] = options.image_size
+    return keywords
+
+
+def _source(repository: str, options: LoadOptions) -> str:
+    return f"{repository}@{options.revision}" if options.revision is not None else repository
 
 
 def _file_instead(name: str) -> str:
@@ -83,12 +109,17 @@ def _answers(url: str) -> bool:
     return answers == [True]
 
 
-def _is_cached(hub: ModuleType, repository: str, url: str) -> bool:
+def _is_cached(hub: ModuleType, repository: str, url: str, options: LoadOptions) -> bool:
     if not repository:
-        name = url.rpartition("/")[2]
-        return (Path(torch.hub.get_dir()) / "checkpoints" / name).is_file()
+        folder = options.cache_dir or Path(torch.hub.get_dir()) / "checkpoints"
+        return (folder / url.rpartition("/")[2]).is_file()
     try:
-        hub.snapshot_download(repository, local_files_only=True)
+        hub.snapshot_download(
+            repository,
+            revision=options.revision,
+            cache_dir=options.cache_dir,
+            local_files_only=True,
+        )
     except OSError:
         return False
     return True

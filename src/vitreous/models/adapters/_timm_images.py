@@ -3,10 +3,8 @@
 from typing import Any
 
 from vitreous._optional import needs
-from vitreous.data import ClassNames, Preprocessing
+from vitreous.data import IMAGENET_SIZES, ClassNames, Preprocessing, imagenet_names
 from vitreous.models._config import HookedViTConfig
-
-_IMAGENET_CLASSES = 1000
 
 
 def preprocessing_of(module: Any, cfg: HookedViTConfig) -> Preprocessing | None:
@@ -34,14 +32,14 @@ def preprocessing_of(module: Any, cfg: HookedViTConfig) -> Preprocessing | None:
 
 
 def labels_of(module: Any) -> ClassNames | None:
-    """ImageNet's names with their synonyms, where the weights on record are of its 1000 classes.
+    """ImageNet's names with their synonyms, where the weights on record are of its classes.
 
-    The record is all there is to go by: a head of 1000 classes that was trained on something else
-    and left the record as it was gets these names too.
+    Number and record are all there is to go by: a head of as many classes that was trained on
+    something else and left the record as it was gets these names too.
     """
     about = getattr(module, "pretrained_cfg", None) or {}
     has_weights = any(about.get(source) for source in ("url", "hf_hub_id", "file"))
-    if not has_weights or {module.num_classes, about.get("num_classes")} != {_IMAGENET_CLASSES}:
+    n_classes = module.num_classes
+    if not has_weights or n_classes != about.get("num_classes") or n_classes not in IMAGENET_SIZES:
         return None
-    data = needs("timm.data", extra="timm", feature='load("timm:...")')
-    return ClassNames(tuple(data.ImageNetInfo("imagenet-1k").label_descriptions()))
+    return imagenet_names(n_classes)

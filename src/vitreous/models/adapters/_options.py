@@ -1,0 +1,45 @@
+"""What `load` was asked for, handed to the adapter of a source library."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """The keywords of `load` that a source may understand.
+
+    An adapter names those that it does in its `OPTIONS`; the others are refused before it is
+    called, so it never ignores one. `dtype` is always understood.
+
+    Attributes:
+        weights: A file of weights to read instead of downloading.
+        revision: Branch, tag or commit in the repository on the hub.
+        cache_dir: Where downloads are kept.
+        local_files_only: Whether what isn't there already must not be downloaded.
+        image_size: Pixel rows and columns, where they aren't the model's own.
+        dtype: Of the weights.
+    """
+
+    weights: Path | None = None
+    revision: str | None = None
+    cache_dir: Path | None = None
+    local_files_only: bool = False
+    image_size: tuple[int, int] | None = None
+    dtype: torch.dtype = field(default=torch.float32, kw_only=True)
+
+    def check(self, name: str, understood: frozenset[str]) -> None:
+        """Refuses what a source of models doesn't understand.
+
+        Raises:
+            ValueError: An option is set that isn't `understood`.
+        """
+        for option in ("weights", "revision", "cache_dir", "local_files_only", "image_size"):
+            got = getattr(self, option)
+            if got not in (None, False) and option not in understood:
+                known = ", ".join(f"`{each}`" for each in sorted(understood)) or "none"
+                raise ValueError(
+                    f"`{option}` must be left out for {name!r}; got {option}={str(got)!r}. "
+                    f"Options of this source: {known}."
+                )

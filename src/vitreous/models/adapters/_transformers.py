@@ -1,0 +1,202 @@
+"""The vision transformers of transformers, from a name, a folder or a module.
+
+ViT (DINO's too), DeiT, ViT-MAE, DINOv2 and DINOv3, BEiT, and the image towers of CLIP, SigLIP and
+SigLIP 2. What is read is what the class gives as logits or embeddings. Bare models give their
+normalized class token (`last_hidden_state[:, 0]`; BEiT as its config says, SigLIP what its head
+pools): the dense layer with a tanh that some have behind it is a remnant of pretraining and no
+part of the readout. A model of two towers gives its image tower, with CLIP's projection.
+
+ViT-MAE hides patches at random wherever it is run; here it sees all of them, which is the source
+at `mask_ratio=0` and with noise in rising order. SigLIP 2 takes images of any shape, as patches;
+here it takes the square ones whose grid its positions were learned for. A distillation token that
+no head reads is a register here.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vitreous._errors import WeightsError, nearest
+from vitreous.models._config import HookedViTConfig
+from vitreous.models._vit import HookedViT
+from vitreous.models.adapters._options import LoadOptions
+from vitreous.models.adapters._parts import filled, placement, unsupported
+from vitreous.models.adapters._transformers_config import (
+    READOUTS,
+    check_module,
+    read_config,
+    transformers_module,
+)
+from vitreous.models.adapters._transformers_files import Repository, repository
+from vitreous.models.adapters._transformers_images import labels_of, preprocessing_of
+from vitreous.models.adapters._transformers_weights import assembled, placed
+
+OPTIONS = frozenset({"weights", "revision", "cache_dir", "local_files_only"})
+
+# ---- from a name
+
+
+def load(name: str, options: LoadOptions) -> HookedViT:
+    """Loads a model from a folder, from the hub, or from a file of weights.
+
+    Args:
+        name: A folder that transformers' `save_pretrained` made, or `ORGANIZATION/REPOSITORY`.
+        options: `weights` may lie beside a `config.json` of their own, which then counts.
+    """
+    transformers = transformers_module()
+    files = repository(name, options)
+    tensors, names, unknown = placed(files.read_weights())
+    module = _skeleton(files, tensors, options.dtype)
+    expected, expected_names, _ = placed(module.state_dict())
+    unknown += [names[place] for place in tensors if place not in expected]
+    missing = [expected_names[place] for place in expected if place not in tensors]
+    _check_names(files.source, missing, unknown)
+    for place, tensor in tensors.items():
+        _check_fit(files.source, names[place], tensor, expected[place])
+    converted = {place: tensor.to(options.dtype) for place, tensor in tensors.items()}
+    model = _build(module, converted, (torch.device("cpu"), options.dtype), files.source)
+    model.preprocessing = files.preprocessing(model.cfg)
+    model.card["source"] = f"transformers {transformers.__version__}, {files.source}"
+    return model
+
+
+# The class of a model's type, by what its weights have: a plain tower, or a head.
+_CLASSES = {
+    "vit": ("ViTModel", "ViTForImageClassification"),
+    "deit": ("DeiTModel", "DeiTForImageClassification"),
+    "vit_mae": ("ViTMAEModel", None),
+    "dinov2": ("Dinov2Model", "Dinov2ForImageClassification"),
+    "dinov2_with_registers": (
+        "Dinov2WithRegistersModel",
+        "Dinov2WithRegistersForImageClassification",
+    ),
+    "dinov3_vit": ("DINOv3ViTModel", None),
+    "beit": ("BeitModel", "BeitForImageClassification"),
+    "clip": ("CLIPVisionModel", "CLIPForImageClassification"),
+    "clip_vision_model": ("CLIPVisionModel", None),
+    "siglip": ("SiglipVisionModel", "SiglipForImageClassification"),
+    "siglip_vision_model": ("SiglipVisionModel", None),
+    "siglip2": ("Siglip2VisionModel", "Siglip2ForImageClassification"),
+    "siglip2_vision_model": ("Siglip2VisionModel", None),
+}
+
+
+def _skeleton(files: Repository, tensors: dict[str, Tensor], dtype: torch.dtype) -> Any:
+    """The module that the weights belong to, without memory for its own."""
+    config = files.config(frozenset(_CLASSES))
+    plain, classifier = _CLASSES[config.model_type]
+    head = tensors.get("head.linear.weight")
+    has_bias = "head.linear.bias" in tensors
+    name, tower = plain, getattr(config, "vision_config", config)
+    if "head.distillation.weight" in tensors:
+        name = "DeiTForImageClassificationWithTeacher"
+    elif head is not None and plain == "CLIPVisionModel" and not has_bias:
+        name = "CLIPVisionModelWithProjection"
+        tower.projection_dim = len(head)
+    elif classifier is not None and (head is not None or _is_headless(config)):
+        name, tower = classifier, config
+    if head is not None and has_bias and len(head) != config.num_labels:
+        config.num_labels = len(head)
+    with torch.device("meta"):
+        module = getattr(transformers_module(), name)(tower)
+    if hasattr(module, "rope_embeddings"):  # its frequencies are no weights, and aren't rounded
+        module.rope_embeddings = type(module.rope_embeddings)(tower).to(
+            torch.promote_types(dtype, torch.float32)
+        )
+    return module
+
+
+def _is_headless(config: Any) -> bool:
+    """Whether it is a classifier's that gives what its head would read."""
+    return config.num_labels == 0 and "Classification" in "".join(config.architectures or ())
+
+
+def _check_names(source: str, missing: list[str], unknown: list[str]) -> None:
+    found = []
+    if missing:
+        near = nearest(missing[0], unknown, 1)
+        hint = f" (nearest there: {near[0]})" if near else ""
+        found.append(f"{len(missing)} missing, first `{missing[0]}`{hint}")
+    if unknown:
+        found.append(f"{len(unknown)} unknown, first `{unknown[0]}`")
+    if found:
+        raise WeightsError(
+            f"The tensors of {source} must be those of the model; {' and '.join(found)}. "
+            "Use the weights of this architecture."
+        )
+
+
+def _check_fit(source: str, name: str, tensor: Tensor, expected: Tensor) -> None:
+    if tensor.shape != expected.shape:
+        raise WeightsError(
+            f"`{name}` in {source} must have shape {list(expected.shape)}; got "
+            f"{list(tensor.shape)}. Use the weights of this configuration."
+        )
+    if not tensor.is_floating_point():
+        raise WeightsError(
+            f"`{name}` in {source} must hold floating-point numbers; got {tensor.dtype}. "
+            "Use weights that aren't quantized."
+        )
+
+
+# ---- from a module
+
+
+def converts(module: nn.Module) -> bool:
+    """Whether `convert` is responsible: a class that it knows, or one that derives from it."""
+    return any(
+        base.__name__ in READOUTS and base.__module__.startswith("transformers.")
+        for base in type(module).__mro__
+    )
+
+
+def convert(module: Any, processor: Any = None) -> HookedViT:
+    """A `HookedViT` with a copy of the module's weights, equal to it in evaluation mode.
+
+    Args:
+        module: A model of one of the known classes.
+        processor: The image processor that prepares its images, or a processor that has one.
+
+    Raises:
+        UnsupportedModelError: A feature that `HookedViT` lacks; the message says where.
+    """
+    check_module(module)
+    by_place, _, unknown = placed(module.state_dict())
+    if unknown:
+        raise unsupported(f"Each weight must be one that `HookedViT` has; got `{unknown[0]}`")
+    name = type(module).__name__
+    model = _build(module, by_place, placement(module), f"`{name}`")
+    if processor is not None:
+        model.preprocessing = preprocessing_of(processor, model.cfg)
+    model.card["source"] = f"transformers {transformers_module().__version__}, a {name}"
+    return model
+
+
+@torch.no_grad()
+def _build(
+    module: Any,
+    by_place: dict[str, Tensor],
+    place: tuple[torch.device, torch.dtype],
+    source: str,
+) -> HookedViT:
+    cfg = read_config(module, by_place)
+    tensors = assembled(by_place, cfg)
+    if cfg.attention.rotary is not None:
+        tensors |= _rotary_tables(module, cfg, place)
+    return filled(cfg, tensors, place, source, labels=labels_of(module.config, cfg))
+
+
+def _rotary_tables(
+    module: Any, cfg: HookedViTConfig, place: tuple[torch.device, torch.dtype]
+) -> dict[str, Tensor]:
+    """The module's own cosines and sines at the configured size; the prefix doesn't turn."""
+    device, dtype = place
+    images = torch.zeros(1, cfg.n_channels, *cfg.image_shape, device=device, dtype=dtype)
+    # A rope of a model in evaluation mode moves no coordinates.
+    cos, sin = module.rope_embeddings.eval()(images)
+    still = cos.new_ones(cfg.n_prefix, cos.shape[1])
+    return {
+        "rotary.cos": torch.cat([still, cos])[None, None],
+        "rotary.sin": torch.cat([torch.zeros_like(still), sin])[None, None],
+    }

@@ -1,0 +1,212 @@
+"""The files of a model of transformers: in a folder, in the hub's cache, or on the hub."""
+
+import json
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from vitreous._errors import UnknownNameError, WeightsError
+from vitreous._optional import needs
+from vitreous.data import Preprocessing
+from vitreous.models._config import HookedViTConfig
+from vitreous.models._saving import read_json
+from vitreous.models.adapters._network import answers
+from vitreous.models.adapters._options import LoadOptions
+from vitreous.models.adapters._parts import unsupported
+from vitreous.models.adapters._transformers_images import preprocessing_of
+from vitreous.models.adapters._weight_files import read_weights
+
+_INDEX = "model.safetensors.index.json"
+_WEIGHTS = ("model.safetensors", _INDEX, "pytorch_model.bin")
+_PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A model's files, all on this machine.
+
+    Attributes:
+        folder: Where `config.json` lies, and what prepares images, where that is on record.
+        weights: The files of weights.
+        source: What a message calls it.
+    """
+
+    folder: Path
+    weights: tuple[Path, ...]
+    source: str
+
+    def config(self, known: frozenset[str]) -> Any:
+        """The configuration, of one of the known types of models.
+
+        Raises:
+            UnsupportedModelError: It is of another type.
+        """
+        model_type = read_json(self.folder / "config.json").get("model_type")
+        if model_type not in known:
+            raise unsupported(
+                f"`model_type` in the config.json of {self.source} must be one of "
+                f"{', '.join(sorted(known))}; got {model_type!r}"
+            )
+        auto = needs("transformers", extra="hf", feature='load("hf:...")').AutoConfig
+        try:
+            return auto.from_pretrained(self.folder, local_files_only=True)
+        except Exception as error:  # of its checks, of which it has its own classes
+            raise WeightsError(
+                f"`config.json` of {self.source} must describe a `{model_type}`; transformers "
+                f"can't read it ({_first_line(error)}). Download or save it again."
+            ) from error
+
+    def read_weights(self) -> dict[str, Tensor]:
+        tensors: dict[str, Tensor] = {}
+        for path in self.weights:
+            tensors |= read_weights(path)
+        return tensors
+
+    def preprocessing(self, cfg: HookedViTConfig) -> Preprocessing | None:
+        """What the image processor on record does; None, with a warning, where ours can't."""
+        if not any((self.folder / name).is_file() for name in _PROCESSORS):
+            return None
+        auto = needs("transformers", extra="hf", feature='load("hf:...")').AutoImageProcessor
+        try:
+            return preprocessing_of(auto.from_pretrained(self.folder, local_files_only=True), cfg)
+        except Exception as error:
+            warnings.warn(
+                f"The image processor of {self.source} can't be used ({_first_line(error)}). Set "
+                "`model.preprocessing = vt.data.Preprocessing(...)`.",
+                stacklevel=2,
+            )
+            return None
+
+
+def repository(name: str, options: LoadOptions) -> Repository:
+    """The files that a name stands for, downloaded where need be.
+
+    Raises:
+        UnknownNameError: No such folder, and no such repository.
+        WeightsError: A file is missing or can't be had.
+    """
+    weights = options.weights
+    if Path(name).is_dir():
+        get, source = _in_folder(Path(name)), f"`{name}`"
+    elif weights is not None and (weights.parent / "config.json").is_file():
+        get, source = _in_folder(weights.parent), f"`{weights}`"
+    else:
+        get, source = _on_hub(name, options), f"`{name}`"
+    config = get("config.json")
+    if config is None:
+        raise WeightsError(
+            f"{source} must hold a `config.json`; got none. Pass what transformers' "
+            "`save_pretrained` wrote."
+        )
+    for processor in _PROCESSORS:
+        get(processor)
+    if weights is not None:
+        return Repository(config.parent, (weights,), f"`{weights.name}`")
+    return Repository(config.parent, _weight_files(get, source), source)
+
+
+_Get = Callable[[str], Path | None]
+
+
+def _weight_files(get: _Get, source: str) -> tuple[Path, ...]:
+    for name in _WEIGHTS:
+        path = get(name)
+        if path is None:
+            continue
+        if name != _INDEX:
+            return (path,)
+        shards = [get(shard) for shard in sorted(set(_weight_map(path).values()))]
+        if None not in shards:
+            return tuple(shard for shard in shards if shard is not None)
+        raise WeightsError(
+            f"{source} must hold every file that `{_INDEX}` names; got {len(shards)} names and "
+            f"{sum(s is not None for s in shards)} files. Download it again."
+        )
+    raise WeightsError(
+        f"{source} must hold {' or '.join(f'`{name}`' for name in _WEIGHTS)}; got none of them. "
+        'Pass a file: `weights="FILE.safetensors"`.'
+    )
+
+
+def _weight_map(path: Path) -> dict[str, str]:
+    weight_map = read_json(path).get("weight_map")
+    if not isinstance(weight_map, dict):
+        raise WeightsError(
+            f"`{path.name}` must have a `weight_map`; got {json.dumps(weight_map)[:40]}. Download "
+            "it again."
+        )
+    return weight_map
+
+
+def _in_folder(folder: Path) -> _Get:
+    return lambda name: folder / name if (folder / name).is_file() else None
+
+
+def _on_hub(name: str, options: LoadOptions) -> _Get:
+    hub = needs("huggingface_hub", extra="hf", feature='load("hf:...")')
+    offline = (
+        options.local_files_only
+        or hub.constants.HF_HUB_OFFLINE
+        or not answers(hub.constants.ENDPOINT)
+    )
+
+    def get(file: str) -> Path | None:
+        try:
+            return Path(
+                hub.hf_hub_download(
+                    name,
+                    file,
+                    revision=options.revision,
+                    cache_dir=options.cache_dir,
+                    local_files_only=offline,
+                )
+            )
+        except hub.errors.EntryNotFoundError as error:
+            # Of the cache, a repository without that file and a file that isn't there look alike.
+            if offline and file in ("config.json", _WEIGHTS[-1]):
+                raise _not_cached(name, options, hub) from error
+            return None
+        except Exception as error:  # of the hub, its HTTP library or the file system
+            raise _refusal(name, options, hub.errors, error) from error
+
+    return get
+
+
+def _not_cached(name: str, options: LoadOptions, hub: Any) -> WeightsError:
+    why = "`local_files_only` is set" if options.local_files_only else "the hub can't be reached"
+    cache = options.cache_dir or hub.constants.HF_HUB_CACHE
+    return WeightsError(
+        f"`{name}` must be downloaded once; {why}, and it isn't in the cache `{cache}`. Pass a "
+        f'folder, `load("hf:FOLDER")`, or a file beside its config.json: '
+        '`weights="FOLDER/model.safetensors"`.'
+    )
+
+
+def _refusal(name: str, options: LoadOptions, errors: Any, error: Exception) -> Exception:
+    if isinstance(error, errors.GatedRepoError):
+        return WeightsError(
+            f"`{name}` must be open to you; it is gated. Accept its terms at "
+            f"https://huggingface.co/{name} and run `hf auth login`, or pass a folder: "
+            '`load("hf:FOLDER")`.'
+        )
+    if isinstance(error, errors.RevisionNotFoundError):
+        return UnknownNameError(
+            f"No revision of `{name}` is named {options.revision!r}. Pass a branch, tag or commit."
+        )
+    if isinstance(error, errors.RepositoryNotFoundError | errors.HFValidationError):
+        return UnknownNameError(
+            f"No folder and no open repository on the hub is named {name!r}. Pass "
+            "ORGANIZATION/NAME, or run `hf auth login` for a private one."
+        )
+    return WeightsError(
+        f"`{name}` must be downloaded whole; got {type(error).__name__} ({_first_line(error)}). "
+        'Try again, or pass a folder: `load("hf:FOLDER")`.'
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,129 @@
+"""What an image processor of transformers does, and what a config calls its classes."""
+
+import re
+from typing import Any
+
+from vitreous._optional import needs
+from vitreous.data import ClassNames, Preprocessing, recognized_names
+from vitreous.models._config import HookedViTConfig
+from vitreous.models.adapters._parts import unsupported
+
+# Classes with a pass of their own that is the common one, but for what pictures don't need.
+_SAME = ("BeitImageProcessor", "BeitImageProcessorPil")
+# A pass that scales numbers and not 8-bit levels.
+_FLOATS = ("DINOv3ViTImageProcessor",)
+_STEPS = ("_preprocess", "resize", "center_crop", "rescale", "normalize", "rescale_and_normalize")
+_FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
+_TORCH_FILTERS = ("nearest", "bilinear", "bicubic")
+
+
+def preprocessing_of(processor: Any, cfg: HookedViTConfig) -> Preprocessing:
+    """The same steps, number by number.
+
+    Args:
+        processor: An image processor, or a processor that has one.
+        cfg: Of the model, whose image size the processor must give.
+
+    Raises:
+        UnsupportedModelError: A step that `Preprocessing` can't represent.
+    """
+    processor = getattr(processor, "image_processor", processor)
+    scaler = _scaler(processor)
+    filter_ = _FILTERS.get(int(processor.resample), str(processor.resample))
+    if filter_ not in (_TORCH_FILTERS if scaler != "pillow" else _FILTERS.values()):
+        raise unsupported(f"`resample` must be a filter that `{scaler}` has; got {filter_!r}")
+    if getattr(processor, "do_pad", None):
+        raise unsupported("`do_pad` must be off, since images have one size; got True")
+    scaled, cropped = _sizes(processor)
+    if cropped != cfg.image_shape:
+        raise unsupported(
+            f"An image processor must give {cfg.image_shape[0]} x {cfg.image_shape[1]} pixels, "
+            f"which the model takes; got {cropped[0]} x {cropped[1]}"
+        )
+    mean, std = _statistics(processor, cfg.n_channels)
+    return Preprocessing(
+        cropped,
+        mean,
+        std,
+        interpolation=filter_,
+        n_channels=cfg.n_channels,
+        scaled_size=scaled,
+        scaler=scaler,
+        odd_margin="down",
+    )
+
+
+def _scaler(processor: Any) -> Any:
+    """Which library scales, and what numbers."""
+    backends = needs("transformers.image_processing_backends", extra="hf", feature='load("hf:...")')
+    kind = type(processor)
+    by_torch = isinstance(processor, backends.TorchvisionBackend)
+    base = backends.TorchvisionBackend if by_torch else backends.PilBackend
+    if not isinstance(processor, base) or not kind.__module__.startswith("transformers."):
+        raise unsupported(
+            f"An image processor must be one of transformers'; got a `{kind.__name__}`"
+        )
+    own = [step for step in _STEPS if getattr(kind, step, None) is not getattr(base, step, None)]
+    if own == ["_preprocess"] and kind.__name__ in _FLOATS:
+        return "torch_float"
+    if own and not (own == ["_preprocess"] and kind.__name__ in _SAME):
+        raise unsupported(
+            f"An image processor must scale, crop and normalize and nothing else; got "
+            f"`{kind.__name__}` with a `{own[0]}` of its own"
+        )
+    return "torch" if by_torch else "pillow"
+
+
+def _sizes(processor: Any) -> tuple[Any, tuple[int, int]]:
+    """What a picture is scaled to, rows and columns or its shorter side; and what is cut out."""
+    size = _plain(processor.size) if processor.do_resize else {}
+    crop = _plain(processor.crop_size) if getattr(processor, "do_center_crop", None) else {}
+    if set(size) == {"shortest_edge"}:
+        scaled: Any = size["shortest_edge"]
+        sides = (scaled, scaled)
+    elif set(size) == {"height", "width"}:
+        scaled = sides = (size["height"], size["width"])
+    else:
+        raise unsupported(
+            "`size` must have `height` and `width`, or `shortest_edge` alone, with `do_resize`; "
+            f"got {size or 'no resizing'}"
+        )
+    if isinstance(scaled, int) and not crop:
+        raise unsupported("`shortest_edge` must go with `do_center_crop`; got images of any size")
+    cropped = (crop["height"], crop["width"]) if crop else sides
+    if any(wanted > side for wanted, side in zip(cropped, sides, strict=True)):
+        raise unsupported(f"`crop_size` must not be larger than `size`; got {crop} and {size}")
+    return scaled, cropped
+
+
+def _plain(size: Any) -> dict[str, int]:
+    return {key: value for key, value in dict(size).items() if value is not None}
+
+
+def _statistics(processor: Any, n_channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation on a scale where white is 1, whatever the source's scale is."""
+    white = 255 * processor.rescale_factor if processor.do_rescale else 255.0
+    mean = _per_channel(processor.image_mean if processor.do_normalize else 0.0, n_channels)
+    std = _per_channel(processor.image_std if processor.do_normalize else 1.0, n_channels)
+    return tuple(m / white for m in mean), tuple(s / white for s in std)
+
+
+def _per_channel(values: Any, n_channels: int) -> tuple[float, ...]:
+    listed = (values,) * n_channels if isinstance(values, int | float) else tuple(values)
+    if len(listed) != n_channels:
+        raise unsupported(
+            f"`image_mean` and `image_std` must have a number per channel, {n_channels}; got "
+            f"{len(listed)}"
+        )
+    return listed
+
+
+def labels_of(config: Any, cfg: HookedViTConfig) -> ClassNames | None:
+    """The names of the config's classes, unless they are stopgaps or of another head."""
+    by_index = getattr(config, "id2label", None) or {}
+    names = tuple(str(by_index.get(i)) for i in range(cfg.n_classes or 0))
+    if not names or len(by_index) != len(names) or None in map(by_index.get, range(len(names))):
+        return None
+    return (
+        None if all(re.fullmatch(r"LABEL_\d+", name) for name in names) else recognized_names(names)
+    )

@@ -1,0 +1,216 @@
+"""Where a weight of transformers goes, under the names of version 4 and of version 5 alike.
+
+All families share one table: each name says what its weight is, and no two families mean
+different things by one name. Places are our own names, but for weights that are still in pieces:
+`attn.q`, `attn.k` and `attn.v`, the two halves `mlp.gate` and `mlp.up` of a gated MLP, and
+`pooling.map.probe` and `.in` of a MAP head.
+"""
+
+import re
+
+import torch
+from torch import Tensor
+
+from vitreous.models._config import HookedViTConfig, MapConfig
+
+_PLACES = {
+    "embedding.cls_token": ("embeddings.cls_token", "embeddings.class_embedding"),
+    "embedding.distillation_token": ("embeddings.distillation_token",),
+    "embedding.registers": ("embeddings.register_tokens",),
+    "embedding.pos": ("embeddings.position_embeddings", "embeddings.position_embedding.weight"),
+    "embedding.patch": (
+        "embeddings.patch_embeddings.projection",
+        "embeddings.patch_embeddings",
+        "embeddings.patch_embedding",
+    ),
+    "ln_pre": ("pre_layrnorm",),
+    "shared_table": (
+        "shared_position_bias.relative_position_bias_table",
+        "encoder.relative_position_bias.relative_position_bias_table",
+    ),
+    "ln_final": ("layernorm", "norm", "post_layernorm", "pooler.layernorm"),
+    "pooling.map.probe": ("head.probe",),
+    "pooling.map.in.weight": ("head.attention.in_proj_weight",),
+    "pooling.map.in.bias": ("head.attention.in_proj_bias",),
+    "pooling.map.out": ("head.attention.out_proj",),
+    "pooling.map.norm": ("head.layernorm",),
+    "pooling.map.mlp.fc_in": ("head.mlp.fc1",),
+    "pooling.map.mlp.fc_out": ("head.mlp.fc2",),
+    "head.linear": ("classifier", "cls_classifier", "visual_projection"),
+    "head.distillation": ("distillation_classifier",),
+}
+_BLOCK_PLACES = {
+    "ln1": ("layernorm_before", "norm1", "layer_norm1"),
+    "attn.q": ("attention.q_proj", "attention.attention.query", "self_attn.q_proj"),
+    "attn.k": ("attention.k_proj", "attention.attention.key", "self_attn.k_proj"),
+    "attn.v": ("attention.v_proj", "attention.attention.value", "self_attn.v_proj"),
+    "attn.relative_bias.table": (
+        "relative_position_bias.relative_position_bias_table",
+        "attention.attention.relative_position_bias.relative_position_bias_table",
+    ),
+    "attn.out": ("attention.o_proj", "attention.output.dense", "self_attn.out_proj"),
+    "attn.gain": ("lambda_1", "layer_scale1.lambda1"),
+    "ln2": ("layernorm_after", "norm2", "layer_norm2"),
+    "mlp.fc_in": ("mlp.fc1", "intermediate.dense"),
+    "mlp.gate": ("mlp.gate_proj",),
+    "mlp.up": ("mlp.up_proj",),
+    "mlp.packed": ("mlp.weights_in",),
+    "mlp.fc_out": ("mlp.fc2", "output.dense", "mlp.down_proj", "mlp.weights_out"),
+    "mlp.gain": ("lambda_2", "layer_scale2.lambda1"),
+}
+_BASE = re.compile(r"^(vit|deit|beit|dinov2|dinov2_with_registers|vision_model)\.")
+_BLOCK = re.compile(r"^(?:encoder\.layers?|layers|model\.layer|layer)\.(\d+)\.(.+)$")
+# Text towers, decoders and tokens of pretraining, poolers with a tanh, and tables of indices.
+_UNREAD = re.compile(
+    r"^(text_model|text_projection|logit_scale|logit_bias|decoder|pooler\.dense)(\.|$)"
+    r"|(^|\.)(mask_token|position_ids|relative_position_index|inv_freq)$"
+)
+
+
+def _inverted(places: dict[str, tuple[str, ...]]) -> dict[str, str]:
+    return {name: place for place, names in places.items() for name in names}
+
+
+_BY_NAME, _BY_BLOCK_NAME = _inverted(_PLACES), _inverted(_BLOCK_PLACES)
+
+
+def is_unread(name: str) -> bool:
+    """Whether a weight has no part in what a converted model computes."""
+    return _UNREAD.search(_BASE.sub("", name)) is not None
+
+
+def place_of(name: str) -> str | None:
+    """The place of a weight, or None where nothing of that name is known."""
+    name = _BASE.sub("", name)
+    match, block, places = _BLOCK.match(name), "", _BY_NAME
+    if match is not None:
+        block, name, places = f"blocks.{match[1]}.", match[2], _BY_BLOCK_NAME
+    if name in places:
+        return block + places[name]
+    part, _, leaf = name.rpartition(".")
+    if part not in places or leaf not in ("weight", "bias"):
+        return None
+    place = block + places[part]
+    is_norm = place.rpartition(".")[2] in ("ln1", "ln2", "ln_pre", "ln_final", "norm")
+    return f"{place}.{leaf[0] if is_norm else leaf}"
+
+
+def placed(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str], list[str]]:
+    """Sorts weights to their places.
+
+    Returns:
+        The weights by place, the name that each had, and the names that have no place.
+    """
+    by_place: dict[str, Tensor] = {}
+    names: dict[str, str] = {}
+    unknown: list[str] = []
+    for name, tensor in tensors.items():
+        place = place_of(name)
+        if is_unread(name):
+            continue
+        if place is None or place in by_place:
+            unknown.append(name)
+            continue
+        for each, part in _unpacked(place, tensor):
+            by_place[each], names[each] = part, name
+    return by_place, names, unknown
+
+
+def _unpacked(place: str, tensor: Tensor) -> list[tuple[str, Tensor]]:
+    """The halves of a gated MLP's input weight apart, as version 5 has them."""
+    if ".packed." not in place:
+        return [(place, tensor)]
+    gate, up = tensor.chunk(2)
+    return [(place.replace("packed", "gate"), gate), (place.replace("packed", "up"), up)]
+
+
+# ---- from places to the weights of a `HookedViT`
+
+
+def count_layers(by_place: dict[str, Tensor]) -> int:
+    blocks = [name.split(".")[1] for name in by_place if name.startswith("blocks.")]
+    return 1 + max((int(layer) for layer in blocks), default=-1)
+
+
+def assembled(by_place: dict[str, Tensor], cfg: HookedViTConfig) -> dict[str, Tensor]:
+    """Weights under our names, with everything in one piece and nothing that isn't read."""
+    unread = ("ln_final.",) if cfg.pooling.norm is None else ()
+    unread += ("pooling.map.",) if cfg.pooling.map is None else ()
+    tensors = {
+        place: tensor
+        for place, tensor in by_place.items()
+        if tensor.numel() and not place.startswith(unread)
+    }
+    for layer in range(cfg.n_layers):
+        _fuse_attention(tensors, f"blocks.{layer}.attn.")
+        _name_gate(tensors, f"blocks.{layer}.mlp.")
+    _share_relative_bias(tensors, cfg.n_layers)
+    _shape_tokens(tensors, cfg)
+    _shape_patches(tensors, cfg)
+    if cfg.pooling.map is not None:
+        _fuse_map(tensors, cfg.pooling.map)
+    return tensors
+
+
+def _fuse_attention(tensors: dict[str, Tensor], at: str) -> None:
+    weights = [tensors.pop(f"{at}{letter}.weight") for letter in "qkv"]
+    biases = [tensors.pop(f"{at}{letter}.bias", None) for letter in "qkv"]
+    tensors[f"{at}qkv.weight"] = torch.cat(weights)
+    if any(bias is not None for bias in biases):
+        parts = zip(weights, biases, strict=True)
+        tensors[f"{at}qkv.bias"] = torch.cat(
+            [w.new_zeros(len(w)) if bias is None else bias for w, bias in parts]
+        )
+
+
+def _name_gate(tensors: dict[str, Tensor], at: str) -> None:
+    """DINOv3 calls a plain MLP's input `up_proj`, too."""
+    up = "fc_linear" if f"{at}gate.weight" in tensors else "fc_in"
+    for name, ours in (("gate", "fc_in"), ("up", up)):
+        for leaf in ("weight", "bias"):
+            if f"{at}{name}.{leaf}" in tensors:
+                tensors[f"{at}{ours}.{leaf}"] = tensors.pop(f"{at}{name}.{leaf}")
+
+
+def _share_relative_bias(tensors: dict[str, Tensor], n_layers: int) -> None:
+    """A table that all layers share is added to each one's own."""
+    shared = tensors.pop("shared_table", None)
+    if shared is None:
+        return
+    for layer in range(n_layers):
+        name = f"blocks.{layer}.attn.relative_bias.table"
+        tensors[name] = shared + tensors[name] if name in tensors else shared
+
+
+def _shape_tokens(tensors: dict[str, Tensor], cfg: HookedViTConfig) -> None:
+    if not cfg.distillation_token and "embedding.distillation_token" in tensors:
+        tensors["embedding.registers"] = tensors.pop("embedding.distillation_token")
+    for name in ("cls_token", "distillation_token", "registers"):
+        if f"embedding.{name}" in tensors:
+            tokens = tensors[f"embedding.{name}"]
+            tensors[f"embedding.{name}"] = tokens.reshape(1, -1, cfg.d_model)
+    if "embedding.pos" in tensors:
+        pos = tensors["embedding.pos"].reshape(-1, cfg.d_model)
+        # DINOv2's registers, behind the class token, have no positions.
+        n_missing = cfg.n_prefix + cfg.grid[0] * cfg.grid[1] - len(pos)
+        still = pos.new_zeros(max(0, n_missing), cfg.d_model)
+        tensors["embedding.pos"] = torch.cat([pos[:1], still, pos[1:]])
+
+
+def _shape_patches(tensors: dict[str, Tensor], cfg: HookedViTConfig) -> None:
+    """SigLIP 2 reads patches that are flat, with the color last."""
+    weight = tensors["embedding.patch.weight"]
+    if weight.ndim == 2:
+        pixels = weight.unflatten(1, (*cfg.patch_shape, cfg.n_channels))
+        tensors["embedding.patch.weight"] = pixels.permute(0, 3, 1, 2)
+
+
+def _fuse_map(tensors: dict[str, Tensor], parts: MapConfig) -> None:
+    """The learned query as it meets the keys, and keys and values in one weight."""
+    probe = tensors.pop("pooling.map.probe").flatten()
+    weight, bias = tensors.pop("pooling.map.in.weight"), tensors.pop("pooling.map.in.bias")
+    width = len(probe)
+    query = weight[:width].double() @ probe.double() + bias[:width].double()
+    tensors["pooling.map.query"] = query.to(probe).unflatten(0, (parts.n_heads, parts.d_head))
+    tensors["pooling.map.kv.weight"] = weight[width:]
+    tensors["pooling.map.kv.bias"] = bias[width:]

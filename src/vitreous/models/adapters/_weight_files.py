@@ -1,0 +1,58 @@
+"""Weights from a file of any form that source libraries write, and never a pickle's code."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vitreous._errors import WeightsError
+from vitreous.models._saving import read_tensors
+
+_WRAPPERS = ("model_state_dict", "state_dict", "model")
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, or of a PyTorch file that holds nothing but tensors.
+
+    A checkpoint of a training run may hold them under `model_state_dict`, `state_dict` or
+    `model`, and with `module.` in front of each name.
+
+    Raises:
+        WeightsError: The file is missing, damaged or of another kind, or it would run code.
+    """
+    if path.suffix == ".safetensors" or not path.is_file():
+        tensors = read_tensors(path)
+    else:
+        tensors = _state_dict(_unpickled(path), path)
+    if all(name.startswith("module.") for name in tensors):
+        tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    return tensors
+
+
+def _unpickled(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, EOFError, OSError, RuntimeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise WeightsError(
+            f"`{path.name}` must be a whole file of tensors and plain values, since a pickle may "
+            f"run code; it can't be read as one ({reason}). Save its state dict with "
+            "`safetensors.torch.save_file`."
+        ) from error
+
+
+def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
+    for wrapper in _WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    found = content if isinstance(content, dict) else {}
+    tensors = {name: value for name, value in found.items() if isinstance(value, Tensor)}
+    if not tensors or len(tensors) < len(found):
+        other = next((name for name in found if name not in tensors), type(content).__name__)
+        raise WeightsError(
+            f"`{path.name}` must hold a state dict, names and their tensors; got {other!r}. "
+            "Save `model.state_dict()`."
+        )
+    return tensors

@@ -1,7 +1,7 @@
 """The glass text transformer."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +14,7 @@ from vitreous.models._text_layout import TextLayout
 from vitreous.models._transformer import GlassTransformer
 
 
+@runtime_checkable
 class Tokenizer(Protocol):
     """From texts to token ids and back, as the source library does it."""
 

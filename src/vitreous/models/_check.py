@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
+
+from vitreous.models._parity import ParityReport, gap, parity
 
 if TYPE_CHECKING:
     from vitreous.models._cache import ViTActivationCache
@@ -29,22 +31,32 @@ class CheckRow:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """The table of `model.check()`; true when every identity holds."""
+    """The table of `model.check()`; true when every identity holds, and every value is the source's.
+
+    Attributes:
+        rows: The identities.
+        parity: How far the model is from its source; None where none was given.
+    """
 
     rows: tuple[CheckRow, ...]
+    parity: ParityReport | None = None
 
     def __bool__(self) -> bool:
-        return all(row.holds for row in self.rows)
+        return all(row.holds for row in self.rows) and (self.parity is None or bool(self.parity))
 
     def __str__(self) -> str:
+        above = "" if self.parity is None else f"{self.parity}\n\n"
+        return above + self._identities()
+
+    __repr__ = __str__
+
+    def _identities(self) -> str:
         width = max(len(row.name) for row in self.rows)
         lines = [f"{'identity (in float64)':<{width}}  {'error':>8}  {'allowed':>8}"]
         for row in self.rows:
             verdict = "holds" if row.holds else "FAILS"
             lines.append(f"{row.name:<{width}}  {row.error:8.1e}  {row.tolerance:8.1e}  {verdict}")
         return "\n".join(lines)
-
-    __repr__ = __str__
 
 
 # Exact on one path; where two paths meet (fused and explicit, folded and not), 1e-10.
@@ -53,24 +65,29 @@ _EXACT, _MEETING = 0.0, 1e-10
 
 @torch.no_grad()
 def check(
-    model: "HookedViT", images: Float[Tensor, "batch channels rows columns"] | None = None
+    model: "HookedViT",
+    images: Float[Tensor, "batch channels rows columns"] | None = None,
+    source: nn.Module | None = None,
 ) -> CheckReport:
-    """Runs the identities on a float64 copy of `model`.
+    """Runs the identities on a float64 copy of `model`, and compares it with its source.
 
     Args:
         model: Any `HookedViT`.
         images: Two or more preprocessed images; None draws random ones.
+        source: The module of a source library that the model must be equal to; see `parity`.
     """
-    model = copy.deepcopy(model).double().eval()
-    model.reset_hooks(including_permanent=True)
     if images is None:
         generator = torch.Generator().manual_seed(0)
         shape = (2, model.cfg.n_channels, *model.cfg.image_shape)
         images = torch.randn(shape, generator=generator)
+    images = images.to(model.placement.device).float()
+    compared = None if source is None else parity(model, source, images)
+    model = copy.deepcopy(model).double().eval()
+    model.reset_hooks(including_permanent=True)
     images = images.to(model.placement)
     logits, cache = model.run_with_cache(images)
     rows = [CheckRow(*row) for row in _rows(model, images, logits, cache)]
-    return CheckReport(tuple(rows))
+    return CheckReport(tuple(rows), compared)
 
 
 def _rows(
@@ -93,12 +110,6 @@ def _rows(
     yield "a pass in two stretches is the whole", gap(rest, plain), _EXACT
     yield "hooks that do nothing change nothing", gap(_noop_logits(model, images), plain), _EXACT
     yield "images don't see one another", gap(model(images[:1]), plain[:1]), _MEETING
-
-
-def gap(a: Tensor, b: Tensor) -> float:
-    """max|a - b| / max|b|; 0 for two zeros, and where both are the same infinity."""
-    scale = b[b.isfinite()].abs().max().item() if b.isfinite().any() else 1.0
-    return torch.where(a == b, 0.0, a - b).abs().max().item() / (scale or 1.0)
 
 
 def _block_error(model: "HookedViT", cache: "ViTActivationCache") -> float:

@@ -331,10 +331,21 @@ class HookedViT(WeightViews, HookedModule):
         return make_target(self, what, minus, name)
 
     def check(
-        self, images: Float[Tensor, "batch channels rows columns"] | None = None
+        self,
+        images: Float[Tensor, "batch channels rows columns"] | None = None,
+        *,
+        source: nn.Module | None = None,
     ) -> CheckReport:
-        """Runs the identities of a residual-stream model on this one; print the result."""
-        return check(self, images)
+        """Runs the identities of a residual-stream model on this one; print the result.
+
+        Args:
+            images: Two or more preprocessed images; None draws random ones.
+            source: The module of timm, transformers, open_clip or torchvision that this model
+                was converted from. Then each value that both show is compared too, in float64
+                and in float32. A model that was processed (`center_writing_weights` and the
+                like) has other values inside by design.
+        """
+        return check(self, images, source)
 
     def save_pretrained(self, folder: Any, dtype: torch.dtype | None = None) -> None:
         """Writes `config.json`, `model.safetensors` and, with means, `means.safetensors`."""

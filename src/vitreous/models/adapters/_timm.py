@@ -13,6 +13,7 @@ from vitreous.models._saving import load_tensors, read_tensors
 from vitreous.models._vit import HookedViT
 from vitreous.models.adapters._options import LoadOptions
 from vitreous.models.adapters._timm_config import families, read_model
+from vitreous.models.adapters._timm_correspondence import correspondence as correspondence
 from vitreous.models.adapters._timm_download import download
 from vitreous.models.adapters._timm_images import labels_of, preprocessing_of
 from vitreous.models.adapters._timm_source import Tensors, timm_module

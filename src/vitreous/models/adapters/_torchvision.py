@@ -26,6 +26,7 @@ from vitreous.models.adapters._parts import (
     placement,
     unsupported,
 )
+from vitreous.models.adapters._torchvision_correspondence import correspondence as correspondence
 from vitreous.models.adapters._weight_files import read_weights
 
 # ---- from a name

@@ -28,6 +28,7 @@ from vitreous.models.adapters._transformers_config import (
     read_config,
     transformers_module,
 )
+from vitreous.models.adapters._transformers_correspondence import correspondence as correspondence
 from vitreous.models.adapters._transformers_files import Repository, repository
 from vitreous.models.adapters._transformers_images import labels_of, preprocessing_of
 from vitreous.models.adapters._transformers_weights import assembled, placed

@@ -31,7 +31,7 @@ class CheckRow:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """The table of `model.check()`; true when every identity holds, and every value is the source's.
+    """The table of `model.check()`; true when all identities hold, and all values are the source's.
 
     Attributes:
         rows: The identities.

@@ -3,7 +3,8 @@
 import copy
 import math
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 # What is allowed: in float64, relative to the largest value; in float32, times the source's own.
 _FLOAT64, _FLOAT32 = 1e-10, 2.0
 
+# Points that hold what another one, or what comes out, holds too.
+_TWINS = (FINAL, "hook_post_head_pre_normalize")
+
 
 @dataclass(frozen=True)
 class ParityRow:
@@ -29,12 +33,15 @@ class ParityRow:
         float64: Model and source both in float64.
         float32: The model in float32, the source in float64.
         source_float32: The source in float32, and itself in float64.
+        allowed_float32: Twice the largest such error that the source has made so far, here or
+            before: a single value may be right by luck.
     """
 
     name: str
     float64: float
     float32: float
     source_float32: float
+    allowed_float32: float
 
     @property
     def holds(self) -> bool:
@@ -43,18 +50,25 @@ class ParityRow:
     @property
     def excess(self) -> float:
         """The larger of both errors, in units of what is allowed; infinite for NaN."""
-        return max(
-            _ratio(self.float64, _FLOAT64), _ratio(self.float32, _FLOAT32 * self.source_float32)
-        )
+        in_float64 = _ratio(self.float64, self.allowed_float64)
+        return max(in_float64, _ratio(self.float32, self.allowed_float32))
+
+    @property
+    def allowed_float64(self) -> float:
+        return _FLOAT64
 
     @property
     def kind(self) -> str:
         """The name with a star for the layer."""
-        return ".".join("*" if part.isdecimal() else part for part in self.name.split("."))
+        return _kind(self.name)
 
     @property
     def layer(self) -> str:
         return next((part for part in self.name.split(".") if part.isdecimal()), "")
+
+
+def _kind(name: str) -> str:
+    return ".".join("*" if part.isdecimal() else part for part in name.split("."))
 
 
 @dataclass(frozen=True)
@@ -64,11 +78,13 @@ class ParityReport:
     Attributes:
         rows: One per value that both show, in forward order.
         source: What it was compared with.
+        n_images: On how many images.
         not_compared: Kinds of hook points that the source has no part for.
     """
 
     rows: tuple[ParityRow, ...]
     source: str
+    n_images: int
     not_compared: tuple[str, ...]
 
     def __bool__(self) -> bool:
@@ -89,21 +105,19 @@ class ParityReport:
 
     def to_dict(self) -> dict[str, list[Any]]:
         """All rows as columns, as pandas, polars and JSON take them."""
-        rows = [
-            asdict(row) | {"allowed_float64": _FLOAT64, "holds": row.holds} for row in self.rows
-        ]
-        return {column: [row[column] for row in rows] for column in rows[0]}
+        names = [*(field.name for field in fields(ParityRow)), "allowed_float64", "holds"]
+        return {name: [getattr(row, name) for row in self.rows] for name in names}
 
     def __str__(self) -> str:
         worst = self.worst()
         width = max(len(row.kind) for row in worst)
         head = f"{'value, at its worst layer':<{width}}  layer   float64  allowed   "
-        lines = [f"Equality with {self.source}", head + "float32  source's   allowed"]
+        images = f"{self.n_images} image{'s' * (self.n_images != 1)}"
+        lines = [f"Equality with {self.source} on {images}", head + "float32  source's   allowed"]
         for row in worst:
-            allowed = _FLOAT32 * row.source_float32
             lines.append(
-                f"{row.kind:<{width}}  {row.layer:>5}  {row.float64:8.1e}  {_FLOAT64:7.0e}  "
-                f"{row.float32:8.1e}  {row.source_float32:8.1e}  {allowed:8.1e}  "
+                f"{row.kind:<{width}}  {row.layer:>5}  {row.float64:8.1e}  {row.allowed_float64:7.0e}  "
+                f"{row.float32:8.1e}  {row.source_float32:8.1e}  {row.allowed_float32:8.1e}  "
                 f"{'agrees' if row.holds else 'DIFFERS'}"
             )
         return "\n".join([*lines, self._verdict()])
@@ -123,7 +137,7 @@ class ParityReport:
 
 
 def _ratio(error: float, allowed: float) -> float:
-    if math.isnan(error):
+    if math.isnan(error) or math.isnan(allowed):
         return math.inf
     return 0.0 if error == 0 else error / allowed if allowed else math.inf
 
@@ -167,15 +181,17 @@ def parity(model: "HookedViT", source: nn.Module, images: Tensor) -> ParityRepor
         truth = seen_values(exact, about, images.double(), points, anew.cfg)
     theirs = seen_values(rounded, about, images.float(), points, anew.cfg)
     float32 = _errors(_twin(model, anew, adapter.convert(rounded)), images, truth)
-    rows = [
-        ParityRow(name, float64[name], float32[name], _distance(theirs[name], truth[name]))
-        for name in _forward_order(truth, model)
-    ]
-    unseen = [n for n in model.hook_names(on_demand=False) if n not in truth]
-    kinds = dict.fromkeys(ParityRow(name, 0, 0, 0).kind for name in unseen)
-    n_images = f"{len(images)} image{'s' * (len(images) > 1)}"
-    name = f"{type(source).__module__.partition('.')[0]}'s {type(source).__name__}, {n_images}"
-    return ParityReport(tuple(rows), name, tuple(kinds))
+    names = _forward_order(truth, model)
+    own = [_distance(theirs[name], truth[name]) for name in names]
+    allowed = accumulate((_FLOAT32 * error for error in own), max)
+    rows = zip(names, map(float64.get, names), map(float32.get, names), own, allowed, strict=True)
+    unseen = [name for name in _forward_order(points, model) if name not in (*truth, *_TWINS)]
+    return ParityReport(
+        tuple(ParityRow(*row) for row in rows),
+        f"{type(source).__module__.partition('.')[0]}'s {type(source).__name__}",
+        len(images),
+        tuple(dict.fromkeys(map(_kind, unseen))),
+    )
 
 
 def _prepared(
@@ -236,10 +252,11 @@ def _twin(model: "HookedViT", exact: "HookedViT", anew: "HookedViT") -> "HookedV
 def _is_rounded(mine: Tensor, exact: Tensor, *, is_table: bool) -> Tensor:
     """Which entries are those of the source, but for rounding to the model's dtype."""
     rounded = exact.to(mine.dtype)
-    if not (is_table and mine.is_floating_point()):
+    if mine.dtype not in (torch.float32, torch.float64) or not mine.numel():
         return rounded == mine
-    # Angles are computed, by several steps in the source's own precision.
-    return (rounded - mine).abs() <= 16 * torch.finfo(mine.dtype).eps * exact.abs().max()
+    # Weights are rounded once or twice; angles are computed in several steps.
+    steps = 16 if is_table else 2
+    return (rounded - mine).abs() <= steps * torch.finfo(mine.dtype).eps * exact.abs().max()
 
 
 def _errors(twin: "HookedViT", images: Tensor, truth: dict[str, Tensor]) -> dict[str, float]:

@@ -62,7 +62,7 @@ def images_first(value: Tensor, cfg: Any) -> Tensor:
 
 
 def in_one_dtype(module: Any) -> None:
-    """Has norms that open_clip computes in float32 whatever comes in compute in the copy's dtype."""
+    """Has norms for mixed precision, which compute in float32, compute in the copy's dtype."""
     parts = needs("open_clip.transformer", extra="clip", feature='load("open_clip:...")')
     for part in module.modules():
         if type(part) is parts.LayerNormFp32:

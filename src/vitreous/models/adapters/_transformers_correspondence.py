@@ -82,9 +82,12 @@ def _tower(module: Any) -> tuple[str, str]:
 
 def prepare(module: Any) -> None:
     """Fused attention, since the explicit one rounds to float32; and no patch is hidden."""
-    module.set_attn_implementation("sdpa")
-    if hasattr(module.config, "mask_ratio"):
-        module.config.mask_ratio = 0.0
+    for part in module.modules():
+        config = getattr(part, "config", None)
+        if hasattr(config, "_attn_implementation"):
+            config._attn_implementation = "sdpa"
+        if hasattr(config, "mask_ratio"):
+            config.mask_ratio = 0.0
 
 
 def readout(module: Any, images: Tensor) -> Tensor:

@@ -179,7 +179,7 @@ class PoolingConfig:
             `"map"` pools by attention, `"none"` applies the head to every token.
         norm: The last norm.
         norm_first: Whether it acts on tokens, or on what was pooled (timm's `fc_norm`).
-        counts_prefix: Whether a mean counts class and register tokens too.
+        counts_prefix: Whether a mean, or pooling by attention, reads class and register tokens too.
         map: The parts of `"map"`.
     """
 

@@ -13,7 +13,7 @@ def layout_of(cfg: HookedViTConfig, grid: tuple[int, int], *, has_grid: bool = T
 
     Without `has_grid` only their number is known.
     """
-    readouts = {"cls": "cls", "cls_mean": "cls_patches", "mean": "patches"}
+    readouts = {"cls": "cls", "cls_mean": "cls_patches", "mean": "patches", "map": "patches"}
     readout = readouts.get(cfg.pooling.kind, "all")
     if cfg.pooling.counts_prefix and cfg.pooling.kind != "cls":
         readout = "all"

@@ -76,7 +76,8 @@ def _attention_pooling(module: Any, behind: NormConfig | None) -> PoolingConfig:
         out_bias=attn.out_proj.bias is not None,
         out_norm=behind,
     )
-    return PoolingConfig("map", _norm(pooler.ln_k, "attn_pool.ln_k"), map=pooling)
+    norm = _norm(pooler.ln_k, "attn_pool.ln_k")
+    return PoolingConfig("map", norm, counts_prefix=True, map=pooling)
 
 
 def _blocks_fields(transformer: Any) -> dict[str, Any]:

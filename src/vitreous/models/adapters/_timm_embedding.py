@@ -7,13 +7,8 @@ from torch import nn
 
 from vitreous._errors import UnsupportedModelError
 from vitreous.models._config import PositionConfig
-from vitreous.models.adapters._timm_source import (
-    Part,
-    Tensors,
-    present,
-    timm_module,
-    unsupported,
-)
+from vitreous.models.adapters._parts import unsupported
+from vitreous.models.adapters._timm_source import Part, Tensors, present, timm_module
 
 
 class EmbeddingPiece(NamedTuple):

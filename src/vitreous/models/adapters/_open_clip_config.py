@@ -14,6 +14,8 @@ from vitreous.models._config import (
     MapConfig,
     NormConfig,
     PoolingConfig,
+    PositionConfig,
+    ResampleConfig,
 )
 from vitreous.models.adapters._parts import (
     all_alike,
@@ -40,6 +42,7 @@ def read_config(module: Any) -> HookedViTConfig:
         head_bias=False,
         ln_pre=_norm(module.ln_pre, "ln_pre", nn.Identity),
         pooling=_pooling(module),
+        position=PositionConfig(resample=ResampleConfig(always=False)),
         **patch_fields(module.conv1, "conv1", tuple(module.image_size)),
         **_blocks_fields(module.transformer),
     )

@@ -12,6 +12,7 @@ from vitreous.models._config import (
     NormConfig,
     PoolingConfig,
     PositionConfig,
+    ResampleConfig,
     RotaryConfig,
 )
 from vitreous.models._factored_matrix import FactoredMatrix
@@ -25,6 +26,7 @@ from vitreous.models._processing import (
     fold_layer_norm,
     fold_layer_scale,
     fold_value_biases,
+    resample_positions,
 )
 from vitreous.models._results import as_numbers, label_names
 from vitreous.models._rows import StreamRows
@@ -48,6 +50,7 @@ __all__ = [
     "PoolingConfig",
     "PositionConfig",
     "Readout",
+    "ResampleConfig",
     "RotaryConfig",
     "StreamRows",
     "Target",
@@ -64,6 +67,7 @@ __all__ = [
     "kept_steps",
     "label_names",
     "load",
+    "resample_positions",
     "saved_description",
     "shipped_folder",
     "shipped_models",

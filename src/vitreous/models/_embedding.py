@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from vitreous.hooks import HookPoint
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._norms import make_norm
+from vitreous.models._positions import resampled, sincos
 
 
 class Embedding(nn.Module):
@@ -73,24 +74,11 @@ class Embedding(nn.Module):
         pos = self.pos
         if pos is None:
             pos = sincos(grid, self.config.d_model, like=next(self.parameters()))
+        elif grid != self.config.grid and position.resample is not None:
+            n_still = self.config.n_prefix if position.prefix else 0
+            pos = resampled(pos, n_still, self.config.grid, grid, position.resample)
         n_missing = self.config.n_prefix + grid[0] * grid[1] - len(pos)
         return torch.cat([pos.new_zeros(n_missing, pos.shape[1]), pos]) if n_missing else pos
-
-
-def sincos(grid: tuple[int, int], d_model: int, like: Tensor) -> Float[Tensor, "patches d_model"]:
-    """Fixed positions of a grid: sines and cosines of the column, then of the row.
-
-    References:
-        Chen, Xie and He, "An Empirical Study of Training Self-Supervised Vision Transformers",
-        2021, section 4 (2-D sine-cosine embedding); half of the width per axis, temperature 10000.
-    """
-    quarter = torch.arange(d_model // 4, dtype=torch.float64) / (d_model // 4)
-    omega = 10000.0**-quarter
-    rows, columns = (torch.arange(size, dtype=torch.float64) for size in grid)
-    row, column = torch.meshgrid(rows, columns, indexing="ij")
-    angles = [axis.flatten()[:, None] * omega for axis in (column, row)]
-    waves = [wave(angle) for angle in angles for wave in (torch.sin, torch.cos)]
-    return torch.cat(waves, dim=1).to(like)
 
 
 def _tokens(count: int, d_model: int) -> nn.Parameter | None:

@@ -5,13 +5,13 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from vitreous._errors import UnsupportedModelError, unknown
-from vitreous.models._processing import fold_layer_scale
+from vitreous._errors import unknown
 from vitreous.models._saving import load_tensors, read_tensors
 from vitreous.models._vit import HookedViT
 from vitreous.models.adapters._options import LoadOptions
+from vitreous.models.adapters._parts import filled, placement
 from vitreous.models.adapters._timm_config import families, read_model
 from vitreous.models.adapters._timm_correspondence import correspondence as correspondence
 from vitreous.models.adapters._timm_download import download
@@ -111,39 +111,14 @@ def convert(module: Any, processor: Any = None) -> HookedViT:
             f"{type(processor).__name__}. Set `model.preprocessing` afterwards."
         )
     reading = read_model(module)
-    cfg = reading.config
-    device, dtype = _placement(module)
-    with torch.device("meta"):
-        empty = HookedViT(
-            cfg,
-            labels=labels_of(module),
-            preprocessing=preprocessing_of(module, cfg),
-            stem=None if reading.stem is None else nn.Identity(),
-        )
-    model = empty.to(dtype).to_empty(device=device)
-    load_tensors(model, _filled(reading.tensors, model), f"`{type(module).__name__}`")
-    if reading.stem is not None:
-        model.embedding.patch = reading.stem
-    foldable = cfg.layer_scale and dtype in (torch.float32, torch.float64)
-    model = fold_layer_scale(model) if foldable else model
+    model = filled(
+        reading.config,
+        reading.tensors,
+        placement(module),
+        f"`{type(module).__name__}`",
+        labels=labels_of(module),
+        preprocessing=preprocessing_of(module, reading.config),
+        stem=reading.stem,
+    )
     model.card["source"] = f"timm {timm_module('timm').__version__}, a {type(module).__name__}"
     return model
-
-
-def _placement(module: nn.Module) -> tuple[torch.device, torch.dtype]:
-    places = {(p.device, p.dtype) for p in module.parameters()}
-    if len(places) > 1 or any(device.type == "meta" for device, _ in places):
-        found = ", ".join(sorted(f"{dtype} on {device}" for device, dtype in places))
-        raise UnsupportedModelError(
-            f"All weights of a model must have one dtype and lie on one device; got {found}. "
-            "Move them with `module.to(...)`."
-        )
-    return places.pop()
-
-
-def _filled(tensors: Tensors, model: HookedViT) -> dict[str, Tensor]:
-    """With neutral weights where a part of ours has one that the source lacks."""
-    missing = {name: t for name, t in model.state_dict().items() if name not in tensors}
-    biases = {n: torch.zeros_like(t) for n, t in missing.items() if n.endswith((".bias", ".b"))}
-    gains = {n: torch.ones_like(t) for n, t in missing.items() if n.endswith(".gain")}
-    return tensors | biases | gains

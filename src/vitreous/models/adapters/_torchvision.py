@@ -258,7 +258,8 @@ def _weights(module: Any) -> dict[str, Tensor]:
     for name, tensor in module.state_dict().items():
         part, _, rest = name.partition(".")
         if part == "conv_proj":
-            tensors[f"embedding.patch.{rest}"] = tensor
+            if isinstance(module.conv_proj, nn.Conv2d):  # else it is kept as it is
+                tensors[f"embedding.patch.{rest}"] = tensor
         elif part != "heads" and not name.startswith("encoder.layers."):
             tensors[_PLACES[name]] = tensor
     for layer, block in enumerate(module.encoder.layers):

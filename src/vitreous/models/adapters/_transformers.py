@@ -6,10 +6,17 @@ normalized class token (`last_hidden_state[:, 0]`; BEiT as its config says, SigL
 pools): the dense layer with a tanh that some have behind it is a remnant of pretraining and no
 part of the readout. A model of two towers gives its image tower, with CLIP's projection.
 
-ViT-MAE hides patches at random wherever it is run; here it sees all of them, which is the source
-at `mask_ratio=0` and with noise in rising order. SigLIP 2 takes images of any shape, as patches;
-here it takes the square ones whose grid its positions were learned for. A distillation token that
-no head reads is a register here.
+ViT-MAE hides patches at random wherever it is run; here it sees all of them, in reading order:
+the source at `mask_ratio=0`, whose tokens come in the order of its noise and are these once that is
+undone. Hiding patches, and the decoder that fills them in, are not represented.
+
+SigLIP 2 (NaFlex) takes padded lists of patches of images of any shape. Here it takes images whose
+sides are multiples of the patch size, those of one batch alike, without padding: what comes out is
+what the source gives with `pixel_attention_mask` and `spatial_shapes` at the tokens that are there.
+A distillation token that no head reads is a register here.
+
+`image_size` gives a model what the source does when it is told `interpolate_pos_encoding` (or does
+unasked: DINOv2, DINOv3, BEiT, SigLIP 2) on images of that size.
 """
 
 from typing import Any
@@ -31,9 +38,10 @@ from vitreous.models.adapters._transformers_config import (
 from vitreous.models.adapters._transformers_correspondence import correspondence as correspondence
 from vitreous.models.adapters._transformers_files import Repository, repository
 from vitreous.models.adapters._transformers_images import labels_of, preprocessing_of
+from vitreous.models.adapters._transformers_resize import resized
 from vitreous.models.adapters._transformers_weights import assembled, placed
 
-OPTIONS = frozenset({"weights", "revision", "cache_dir", "local_files_only"})
+OPTIONS = frozenset({"weights", "revision", "cache_dir", "local_files_only", "image_size"})
 
 # ---- from a name
 
@@ -56,8 +64,9 @@ def load(name: str, options: LoadOptions) -> HookedViT:
     for place, tensor in tensors.items():
         _check_fit(files.source, names[place], tensor, expected[place])
     converted = {place: tensor.to(options.dtype) for place, tensor in tensors.items()}
-    model = _build(module, converted, (torch.device("cpu"), options.dtype), files.source)
-    model.preprocessing = files.preprocessing(model.cfg)
+    place = torch.device("cpu"), options.dtype
+    model = _build(module, converted, place, files.source, options.image_size)
+    model.preprocessing = files.preprocessing(model.cfg, options.image_size)
     model.card["source"] = f"transformers {transformers.__version__}, {files.source}"
     return model
 
@@ -180,8 +189,11 @@ def _build(
     by_place: dict[str, Tensor],
     place: tuple[torch.device, torch.dtype],
     source: str,
+    image_size: tuple[int, int] | None = None,
 ) -> HookedViT:
     cfg = read_config(module, by_place)
+    if image_size is not None:
+        by_place, cfg = resized(by_place, cfg, image_size)
     tensors = assembled(by_place, cfg)
     if cfg.attention.rotary is not None:
         tensors |= _rotary_tables(module, cfg, place)

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vitreous.models._parity import ParityReport, gap, parity
+from vitreous.models._parity import gap, parity
+from vitreous.models._parity_report import ParityReport
 
 if TYPE_CHECKING:
     from vitreous.models._cache import ViTActivationCache

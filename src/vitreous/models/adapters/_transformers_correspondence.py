@@ -83,7 +83,7 @@ def _tower(module: Any) -> tuple[str, str]:
 def prepare(module: Any) -> None:
     """Fused attention, since the explicit one rounds to float32; and no patch is hidden."""
     for part in module.modules():
-        config = getattr(part, "config", None)
+        config: Any = getattr(part, "config", None)
         if hasattr(config, "_attn_implementation"):
             config._attn_implementation = "sdpa"
         if hasattr(config, "mask_ratio"):

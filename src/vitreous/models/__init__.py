@@ -8,10 +8,17 @@ from vitreous.models._checkpoints import kept_steps
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._factored_matrix import FactoredMatrix
 from vitreous.models._layout import TokenLayout
-from vitreous.models._load import from_module, load, shipped_folder, shipped_models
+from vitreous.models._load import (
+    from_module,
+    load,
+    load_with_original,
+    shipped_folder,
+    shipped_models,
+)
 from vitreous.models._mlp import MLP
 from vitreous.models._names import get_act_name
 from vitreous.models._norms import Norm
+from vitreous.models._parity_report import ParityReport, ParityRow
 from vitreous.models._part_configs import (
     AttentionConfig,
     MapConfig,
@@ -52,6 +59,8 @@ __all__ = [
     "MapConfig",
     "Norm",
     "NormConfig",
+    "ParityReport",
+    "ParityRow",
     "PoolingConfig",
     "PositionConfig",
     "Readout",
@@ -73,6 +82,7 @@ __all__ = [
     "kept_steps",
     "label_names",
     "load",
+    "load_with_original",
     "saved_description",
     "shipped_folder",
     "shipped_models",

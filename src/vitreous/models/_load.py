@@ -69,13 +69,34 @@ def load(
         (image_size, image_size) if isinstance(image_size, int) else image_size,
         dtype=dtype,
     )
+    return _load(text, options, checkpoint, device).model
+
+
+def load_with_original(
+    name: str | os.PathLike[str],
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    device: torch.device | str | None = None,
+) -> adapters.Loaded:
+    """A model, as `load` gives it, and the source library's own, to compare it with."""
+    options = adapters.LoadOptions(None if weights is None else Path(weights))
+    return _load(_text(name), options, None, device)
+
+
+def _load(
+    text: str,
+    options: adapters.LoadOptions,
+    checkpoint: int | None,
+    device: torch.device | str | None,
+) -> adapters.Loaded:
+    original = None
     prefix, colon, rest = text.partition(":")
     if colon and prefix in adapters.LOADERS:
         if checkpoint is not None:
             raise unknown_checkpoint(text, checkpoint, [])
         adapter = adapters.loader(prefix)
         options.check(text, adapter.OPTIONS)
-        model = adapter.load(rest, options)
+        model, original = adapter.load(rest, options)
     elif text in shipped_models():
         model = _load_folder(text, shipped_folder() / text, options, checkpoint)
         model.card.setdefault("source", "shipped")
@@ -87,7 +108,7 @@ def load(
         raise unknown("model", text, shipped_models(), hint)
     model.card.setdefault("name", text)
     model.card["weight_hash"] = weight_hash(model)
-    return model.eval().to(device)
+    return adapters.Loaded(model.eval().to(device), original)
 
 
 def _text(name: Any) -> str:

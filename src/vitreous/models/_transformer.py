@@ -336,13 +336,19 @@ class GlassTransformer(WeightViews, HookedModule):
         """
         return make_target(self, what, minus, name)
 
-    def check(self, inputs: Tensor | None = None) -> CheckReport:
+    def check(
+        self, inputs: Tensor | None = None, *, source: nn.Module | None = None
+    ) -> CheckReport:
         """Runs the identities of a residual-stream model on this one; print the result.
 
         Args:
             inputs: Two or more of what the model takes; None draws random ones.
+            source: The module of a source library that this model was converted from. Then each
+                value that both show is compared too, in float64 and in float32. Check first and
+                process then: `center_writing_weights` and the like give other values inside by
+                design.
         """
-        return check(self, inputs)
+        return check(self, inputs, source)
 
     def save_pretrained(self, folder: Any, dtype: torch.dtype | None = None) -> None:
         """Writes `config.json`, `model.safetensors` and, with means, `means.safetensors`."""

@@ -12,6 +12,8 @@ here it takes the square ones whose grid its positions were learned for. A disti
 no head reads is a register here.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -20,6 +22,7 @@ from torch import Tensor, nn
 from vitreous._errors import WeightsError, nearest
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._vit import HookedViT
+from vitreous.models.adapters._loaded import Loaded
 from vitreous.models.adapters._options import LoadOptions
 from vitreous.models.adapters._parts import filled, placement, unsupported
 from vitreous.models.adapters._transformers_config import (
@@ -28,16 +31,17 @@ from vitreous.models.adapters._transformers_config import (
     read_config,
     transformers_module,
 )
+from vitreous.models.adapters._transformers_correspondence import correspondence as correspondence
 from vitreous.models.adapters._transformers_files import Repository, repository
 from vitreous.models.adapters._transformers_images import labels_of, preprocessing_of
-from vitreous.models.adapters._transformers_weights import assembled, placed
+from vitreous.models.adapters._transformers_weights import assembled, is_unread, placed
 
 OPTIONS = frozenset({"weights", "revision", "cache_dir", "local_files_only"})
 
 # ---- from a name
 
 
-def load(name: str, options: LoadOptions) -> HookedViT:
+def load(name: str, options: LoadOptions) -> Loaded:
     """Loads a model from a folder, from the hub, or from a file of weights.
 
     Args:
@@ -46,7 +50,8 @@ def load(name: str, options: LoadOptions) -> HookedViT:
     """
     transformers = transformers_module()
     files = repository(name, options)
-    tensors, names, unknown = placed(files.read_weights())
+    weights = files.read_weights()
+    tensors, names, unknown = placed(weights)
     module = _skeleton(files, tensors, options.dtype)
     expected, expected_names, _ = placed(module.state_dict())
     unknown += [names[place] for place in tensors if place not in expected]
@@ -58,7 +63,47 @@ def load(name: str, options: LoadOptions) -> HookedViT:
     model = _build(module, converted, (torch.device("cpu"), options.dtype), files.source)
     model.preprocessing = files.preprocessing(model.cfg)
     model.card["source"] = f"transformers {transformers.__version__}, {files.source}"
-    return model
+    return Loaded(model, lambda: original(module, weights, files.source))
+
+
+def original(skeleton: Any, weights: dict[str, Tensor], source: str) -> Any:
+    """The library's own module, which reads the names of the weights by itself.
+
+    Args:
+        skeleton: A module of the class and configuration, without weights.
+        weights: By the names that they have in the files.
+        source: What a message calls them.
+
+    Raises:
+        WeightsError: transformers doesn't find all of them.
+    """
+    with _quiet():
+        module, found = type(skeleton).from_pretrained(
+            None, config=skeleton.config, state_dict=weights, output_loading_info=True
+        )
+    missing = sorted(name for name in found["missing_keys"] if not is_unread(name))
+    if missing:
+        raise WeightsError(
+            f"transformers itself must find all weights of {source}, or there is nothing to "
+            f"compare with; it lacks {len(missing)}, first `{missing[0]}`. Save the model anew "
+            "with the installed version of transformers."
+        )
+    return module
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bar, and no report of weights that nobody reads."""
+    logging = transformers_module("transformers.utils.logging")
+    shows_bar, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if shows_bar:
+            logging.enable_progress_bar()
 
 
 # The class of a model's type, by what its weights have: a plain tower, or a head.

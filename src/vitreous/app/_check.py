@@ -16,8 +16,7 @@ def check_model(
     Returns:
         The tables, and what is to be said below them.
     """
-    loaded = load_with_original(name, weights=weights, device=_device(device))
-    model, original = loaded
+    model, original = load_with_original(name, weights=weights, device=_device(device))
     pictures = model.preprocess(list(images)) if images else None
     report = model.check(pictures, source=None if original is None else original())
     if original is None:

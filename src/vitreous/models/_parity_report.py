@@ -63,13 +63,13 @@ class ParityReport:
     Attributes:
         rows: One per value that both show, in forward order.
         source: What it was compared with.
-        n_images: On how many images.
+        on: What both were run on, such as "2 images".
         not_compared: Kinds of hook points that the source has no part for.
     """
 
     rows: tuple[ParityRow, ...]
     source: str
-    n_images: int
+    on: str
     not_compared: tuple[str, ...]
 
     def __bool__(self) -> bool:
@@ -97,8 +97,7 @@ class ParityReport:
         worst = self.worst()
         width = max(len(row.kind) for row in worst)
         head = f"{'value, at its worst layer':<{width}}  layer   float64  allowed   "
-        images = f"{self.n_images} image{'s' * (self.n_images != 1)}"
-        lines = [f"Equality with {self.source} on {images}", head + "float32  source's   allowed"]
+        lines = [f"Equality with {self.source} on {self.on}", head + "float32  source's   allowed"]
         for row in worst:
             lines.append(
                 f"{row.kind:<{width}}  {row.layer:>5}  {row.float64:8.1e}  "

@@ -357,10 +357,10 @@ class GlassTransformer(WeightViews, HookedModule):
 
         Args:
             inputs: Two or more of what the model takes; None draws random ones.
-            source: The module of timm, transformers, open_clip or torchvision that this model
-                was converted from. Then each value that both show is compared too, in float64
-                and in float32. A model that was processed (`center_writing_weights` and the
-                like) has other values inside by design.
+            source: The module of a source library that this model was converted from. Then each
+                value that both show is compared too, in float64 and in float32. Check first and
+                process then: `center_writing_weights` and the like give other values inside by
+                design.
         """
         return check(self, inputs, source)
 

@@ -2,12 +2,18 @@
 
 from vitreous.models._attention import Attention
 from vitreous.models._block import Block
-from vitreous.models._cache import ViTActivationCache
+from vitreous.models._cache import TransformerCache
 from vitreous.models._check import CheckReport, CheckRow
 from vitreous.models._checkpoints import kept_steps
-from vitreous.models._config import (
+from vitreous.models._config import HookedViTConfig
+from vitreous.models._factored_matrix import FactoredMatrix
+from vitreous.models._layout import TokenLayout
+from vitreous.models._load import from_module, load, shipped_folder, shipped_models
+from vitreous.models._mlp import MLP
+from vitreous.models._names import get_act_name
+from vitreous.models._norms import Norm
+from vitreous.models._part_configs import (
     AttentionConfig,
-    HookedViTConfig,
     MapConfig,
     NormConfig,
     PoolingConfig,
@@ -15,12 +21,6 @@ from vitreous.models._config import (
     ResampleConfig,
     RotaryConfig,
 )
-from vitreous.models._factored_matrix import FactoredMatrix
-from vitreous.models._layout import TokenLayout
-from vitreous.models._load import from_module, load, shipped_folder, shipped_models
-from vitreous.models._mlp import MLP
-from vitreous.models._names import get_act_name
-from vitreous.models._norms import Norm
 from vitreous.models._processing import (
     center_writing_weights,
     fold_layer_norm,
@@ -33,6 +33,10 @@ from vitreous.models._rows import StreamRows
 from vitreous.models._saving import as_stored, saved_description, weight_hash
 from vitreous.models._state_dict import from_state_dict
 from vitreous.models._target import Readout, Target
+from vitreous.models._text import HookedTextTransformer, Tokenizer
+from vitreous.models._text_config import HookedTextConfig
+from vitreous.models._text_layout import TextLayout
+from vitreous.models._transformer import GlassTransformer
 from vitreous.models._vit import HookedViT
 
 __all__ = [
@@ -43,6 +47,9 @@ __all__ = [
     "CheckReport",
     "CheckRow",
     "FactoredMatrix",
+    "GlassTransformer",
+    "HookedTextConfig",
+    "HookedTextTransformer",
     "HookedViT",
     "HookedViTConfig",
     "MapConfig",
@@ -55,8 +62,10 @@ __all__ = [
     "RotaryConfig",
     "StreamRows",
     "Target",
+    "TextLayout",
     "TokenLayout",
-    "ViTActivationCache",
+    "Tokenizer",
+    "TransformerCache",
     "as_numbers",
     "as_stored",
     "center_writing_weights",

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from vitreous._errors import UnsupportedModelError
-from vitreous.models._config import PositionConfig, ResampleConfig
+from vitreous.models._part_configs import PositionConfig, ResampleConfig
 from vitreous.models.adapters._parts import unsupported
 from vitreous.models.adapters._timm_source import Part, Tensors, present, timm_module
 

@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from vitreous._errors import WeightsError
-from vitreous.models._config import HookedViTConfig, MapConfig
+from vitreous.models._config import HookedViTConfig
+from vitreous.models._part_configs import MapConfig
 from vitreous.models.adapters._parts import fuse_qkv
 
 _PLACES = {

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vitreous._optional import needs
-from vitreous.models._config import NormConfig
+from vitreous.models._part_configs import NormConfig
 from vitreous.models.adapters._parts import exactly, unsupported
 
 Tensors = dict[str, Tensor]

@@ -8,7 +8,8 @@ part of the readout. A model of two towers gives its image tower, with CLIP's pr
 
 ViT-MAE hides patches at random wherever it is run; here it sees all of them, in reading order:
 the source at `mask_ratio=0`, whose tokens come in the order of its noise and are these once that is
-undone. Hiding patches, and the decoder that fills them in, are not represented.
+undone. Hidden patches are those that a stream lacks, `model(stream[:, kept], start_at_layer=0)`;
+the decoder that fills them in is not represented.
 
 SigLIP 2 (NaFlex) takes padded lists of patches of images of any shape. Here it takes images whose
 sides are multiples of the patch size, those of one batch alike, without padding: what comes out is

@@ -1,5 +1,12 @@
 """The glass vision transformer and everything that needs to know its shape."""
 
+from vitreous._registry import (
+    KnownModel,
+    ModelTable,
+    list_models,
+    shipped_folder,
+    shipped_models,
+)
 from vitreous.models._attention import Attention
 from vitreous.models._block import Block
 from vitreous.models._cache import ViTActivationCache
@@ -16,7 +23,7 @@ from vitreous.models._config import (
 )
 from vitreous.models._factored_matrix import FactoredMatrix
 from vitreous.models._layout import TokenLayout
-from vitreous.models._load import from_module, load, shipped_folder, shipped_models
+from vitreous.models._load import from_module, load
 from vitreous.models._mlp import MLP
 from vitreous.models._names import get_act_name
 from vitreous.models._norms import Norm
@@ -42,7 +49,9 @@ __all__ = [
     "FactoredMatrix",
     "HookedViT",
     "HookedViTConfig",
+    "KnownModel",
     "MapConfig",
+    "ModelTable",
     "Norm",
     "NormConfig",
     "PoolingConfig",
@@ -63,6 +72,7 @@ __all__ = [
     "get_act_name",
     "kept_steps",
     "label_names",
+    "list_models",
     "load",
     "saved_description",
     "shipped_folder",

@@ -21,7 +21,7 @@ def _timm(name: str) -> Source:
 
 
 def _transformers(name: str, **fields: Any) -> Source:
-    kind = getattr(transformers, f"{name}Model")
+    kind = getattr(transformers, name)
     config = kind.config_class(num_hidden_layers=DEPTH, **fields)
     model = kind(config)
     assert model.config._attn_implementation == "sdpa"
@@ -46,14 +46,14 @@ SOURCES: dict[str, Callable[[], Source]] = {
     "timm Eva (DINOv3 B/16)": lambda: _timm("vit_base_patch16_dinov3"),
     "timm Beit (B/16)": lambda: _timm("beit_base_patch16_224"),
     "timm ViT (SigLIP B/16)": lambda: _timm("vit_base_patch16_siglip_224"),
-    "transformers ViT (B/16)": lambda: _transformers("ViT"),
-    "transformers DINOv2 (B/14)": lambda: _transformers("Dinov2", image_size=224),
+    "transformers ViT (B/16)": lambda: _transformers("ViTForImageClassification"),
+    "transformers DINOv2 (B/14)": lambda: _transformers("Dinov2Model", image_size=224),
     "transformers DINOv3 (B/16)": lambda: _transformers(
-        "DINOv3ViT", hidden_size=768, intermediate_size=3072, num_attention_heads=12
+        "DINOv3ViTModel", hidden_size=768, intermediate_size=3072, num_attention_heads=12
     ),
-    "transformers BEiT (B/16)": lambda: _transformers("Beit", use_relative_position_bias=True),
-    "transformers CLIP (B/32)": lambda: _transformers("CLIPVision"),
-    "transformers SigLIP (B/16)": lambda: _transformers("SiglipVision"),
+    "transformers BEiT (B/16)": lambda: _transformers("BeitModel", use_relative_position_bias=True),
+    "transformers CLIP (B/32)": lambda: _transformers("CLIPVisionModel"),
+    "transformers SigLIP (B/16)": lambda: _transformers("SiglipVisionModel"),
     "open_clip ViT (B/32)": lambda: _open_clip("ViT-B-32"),
     "open_clip ViT (B/32, QuickGELU)": lambda: _open_clip("ViT-B-32-quickgelu"),
     "torchvision ViT (B/16)": _torchvision,

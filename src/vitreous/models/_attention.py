@@ -160,8 +160,9 @@ class Attention(nn.Module):
         bias = None if self.relative_bias is None else self.score_bias(q)
         is_causal = self.causal and bias is None
         q, k, v = (each.transpose(1, 2) for each in (q, k, v))
+        mask = None if bias is None else bias[None]  # of three dimensions, it isn't fused
         z = functional.scaled_dot_product_attention(
-            q, k, v, bias, scale=self.attn_scale, is_causal=is_causal
+            q, k, v, mask, scale=self.attn_scale, is_causal=is_causal
         )
         return z.transpose(1, 2)
 

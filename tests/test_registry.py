@@ -52,7 +52,7 @@ def test_the_file_is_small():
 
 def test_rows_survive_writing_and_reading(tmp_path):
     models = [
-        KnownModel("timm", "Eva", "eva", 5, "8x16", 3, 2, 4, 2, "cls", 1.5e-15),
+        KnownModel("timm", "Eva", "eva", 5, "8x16", 3, 2, 4, 2, "cls", 1.6e-15),
         KnownModel("timm", "Eva", "other", 7, reason="`a` must be a \"b\"; got 'c'"),
     ]
     write_registry(tmp_path / "registry.tsv", models)
@@ -95,7 +95,7 @@ def test_what_nothing_has_raises_and_names_the_nearest(arguments, message):
 def test_it_prints_as_a_table():
     table = ModelTable(
         [
-            KnownModel("timm", "Eva", "eva", 86_567_656, "8x16", 197, 2, 4, 2, "cls", 1.5e-15),
+            KnownModel("timm", "Eva", "eva", 86_567_656, "8x16", 197, 2, 4, 2, "cls", 1.6e-15),
             KnownModel("timm", "Eva", "glass", 5, "8x16", 3, 2, 4, 2, "map", 0.0),
             KnownModel("shipped", "image", "digits", 1_000, "8x8", 65, 2, 4, 2, "cls"),
             KnownModel("timm", "Eva", "other", 22_000_000_000, reason="it has no `b`"),
@@ -110,7 +110,9 @@ def test_it_prints_as_a_table():
     ]
 
 
-@pytest.mark.parametrize("count", [1, 999, 1_000, 12_345, 999_499, 999_501, 999_999, 86_567_656, 1_136_480_768])
+@pytest.mark.parametrize(
+    "count", [1, 999, 1_000, 12_345, 999_499, 999_501, 999_999, 86_567_656, 1_136_480_768]
+)
 def test_short_counts_keep_three_digits(count):
     text = short(count)
     factor = {"k": 1e3, "M": 1e6, "B": 1e9}.get(text[-1], 1)

@@ -85,9 +85,7 @@ def models(
     readout: Annotated[
         str | None, typer.Option(help="Such as 'cls'; an unknown one lists them all.")
     ] = None,
-    failed: Annotated[
-        bool, typer.Option("--failed", help="What doesn't load, and why.")
-    ] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="What doesn't load, and why.")] = False,
     json: Annotated[bool, typer.Option("--json", help="With all sizes, for programs.")] = False,
 ) -> None:
     """Print which models load, and how far each is from its source."""

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from PIL import Image
 
 import vitreous as vt
-from vitreous.models import HookedViT, ViTActivationCache
+from vitreous.models import HookedViT, TransformerCache
 
 # What lies over the patches that a head doesn't look at: red, green, blue, and opacity of 255.
 SHADE = (24, 22, 58, 200)
@@ -62,7 +62,7 @@ def _said(logits: Float[torch.Tensor, " labels"], model: HookedViT) -> str:
 
 
 def _seen(
-    cache: ViTActivationCache, model: HookedViT, layer: int
+    cache: TransformerCache, model: HookedViT, layer: int
 ) -> Float[torch.Tensor, "heads rows columns"]:
     """Attention to each patch from the tokens that the head reads."""
     readout = model.layout.select("readout")

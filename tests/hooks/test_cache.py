@@ -217,4 +217,4 @@ def test_values_can_be_kept_on_another_device(model):
 
 
 def test_a_cache_prints_what_it_holds(cache):
-    assert repr(cache).startswith(f"ViTActivationCache({len(cache)} names, ")
+    assert repr(cache).startswith(f"TransformerCache({len(cache)} names, ")

@@ -170,7 +170,7 @@ def test_interventions_are_values():
     ("make", "error", "says"),
     [
         (lambda: Ablate(Z, "mean"), TypeError, "must be `Means` .* got NoneType"),
-        (lambda: Ablate(Z, "mean", OTHER), TypeError, "must be `Means` .* got ViTActivationCache"),
+        (lambda: Ablate(Z, "mean", OTHER), TypeError, "must be `Means` .* got TransformerCache"),
         (lambda: Ablate(Z, "resample"), TypeError, "must be a cache or a tensor .* got NoneType"),
         (lambda: Ablate("L0H1", "mean", means_of(Z)), UnknownNameError, "No mean is named"),
         (lambda: Steer(Z, torch.ones(3)), ValueError, "`direction` must have width 4 .* got 3"),

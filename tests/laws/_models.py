@@ -18,7 +18,7 @@ from vitreous.models import (
     PositionConfig,
     RotaryConfig,
 )
-from vitreous.models._config import Activation
+from vitreous.models._part_configs import Activation
 from vitreous.models._rotary import Rotary
 
 EXACT_ENOUGH = 1e-10

@@ -206,7 +206,7 @@ def test_a_stretch_at_another_size_that_is_told_the_layout_has_it():
     assert cache.layout == whole.layout and cache.layout.grid == (1, 4, 2)
     for positions in ((3, 1), "patches", torch.ones(4, 2, dtype=torch.bool)):
         assert_equal(
-            cache._at("ln_final.hook_scale", positions), whole._at("ln_final.hook_scale", positions)
+            cache.at("ln_final.hook_scale", positions), whole.at("ln_final.hook_scale", positions)
         )
 
 

@@ -15,9 +15,9 @@ from vitreous.models import (
     Norm,
     PoolingConfig,
     Target,
-    ViTActivationCache,
+    TransformerCache,
 )
-from vitreous.models._derivation import ViTDerivation
+from vitreous.models._derivation import TransformerDerivation
 
 
 @law(configs(), examples=12)
@@ -121,22 +121,22 @@ def in_recorded_values(patch):
 
 
 def in_derived_patterns(patch):
-    compute = ViTDerivation.compute
+    compute = TransformerDerivation.compute
 
     def computed(self, name, is_stored, read):
         return compute(self, name, is_stored, read) * (2 if name.endswith("pattern") else 1)
 
-    patch.setattr(ViTDerivation, "compute", computed)
+    patch.setattr(TransformerDerivation, "compute", computed)
 
 
 def in_rows_at_a_token_that_nobody_reads(patch):
-    layer_rows = ViTActivationCache.layer_rows
+    layer_rows = TransformerCache.layer_rows
 
     def rows(self, *args, **keywords):
         found = layer_rows(self, *args, **keywords)
         return found | {"embed": torch.cat([found["embed"][:, :-1], found["embed"][:, -1:] + 1], 1)}
 
-    patch.setattr(ViTActivationCache, "layer_rows", rows)
+    patch.setattr(TransformerCache, "layer_rows", rows)
 
 
 def biased_results(self, z, scales):

@@ -20,7 +20,7 @@ from tests.laws._models import (
 from tests.laws.test_spans import THREE
 from vitreous._errors import HookError
 from vitreous.models import FactoredMatrix, NormConfig, PositionConfig
-from vitreous.models._config import AttentionConfig
+from vitreous.models._part_configs import AttentionConfig
 
 STACKS = ["W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V", "b_O", "W_in", "W_out", "b_in", "b_out"]
 ATTENTION = [name for name in STACKS if not name.endswith(("in", "out"))]

@@ -13,7 +13,7 @@ from vitreous.models import (
     HookedViT,
     StreamRows,
     Target,
-    ViTActivationCache,
+    TransformerCache,
     as_numbers,
 )
 
@@ -36,7 +36,7 @@ def direct_logit_shares(
     target: Target | Any,
     *,
     by: By = "layer",
-    cache: ViTActivationCache | None = None,
+    cache: TransformerCache | None = None,
 ) -> xarray.DataArray:
     """Splits a target into one additive share per component.
 
@@ -116,7 +116,7 @@ def shares_grid(shares: xarray.DataArray, kind: str = "head") -> xarray.DataArra
 
 
 def _components(
-    model: HookedViT, target: Target, by: By, cache: ViTActivationCache
+    model: HookedViT, target: Target, by: By, cache: TransformerCache
 ) -> Iterator[_Component]:
     readout = target.readout(cache)
     weights = readout.weights[:, cache.layout.select("readout")]
@@ -139,7 +139,7 @@ def _components(
 def _heads(
     model: HookedViT,
     layer: int,
-    cache: ViTActivationCache,
+    cache: TransformerCache,
     weights: Float[Tensor, "batch positions d_model"],
 ) -> Iterator[_Component]:
     """At the tokens that are read; from `hook_result` where a hook replaced that."""

@@ -8,7 +8,7 @@ import xarray
 from jaxtyping import Float
 from torch import Tensor
 
-from vitreous.models import HookedViT, Norm, ViTActivationCache, as_numbers, label_names
+from vitreous.models import HookedViT, Norm, TransformerCache, as_numbers, label_names
 
 At = Literal["pre", "mid", "post"]
 
@@ -20,7 +20,7 @@ def logit_lens(
     at: At = "post",
     layers: Sequence[int] | None = None,
     positions: Any = "all",
-    cache: ViTActivationCache | None = None,
+    cache: TransformerCache | None = None,
 ) -> xarray.DataArray:
     """Reads the residual stream of every layer as if it were the last one.
 
@@ -126,6 +126,6 @@ def _streams(model: HookedViT, at: str, layers: Sequence[int] | None) -> dict[in
     }
 
 
-def _run(model: HookedViT, images: Tensor, names: list[str]) -> ViTActivationCache:
+def _run(model: HookedViT, images: Tensor, names: list[str]) -> TransformerCache:
     with torch.no_grad():
         return model.run_with_cache(images, names_filter=names, return_type=None)[1]

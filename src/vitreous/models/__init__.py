@@ -9,24 +9,24 @@ from vitreous._registry import (
 )
 from vitreous.models._attention import Attention
 from vitreous.models._block import Block
-from vitreous.models._cache import ViTActivationCache
+from vitreous.models._cache import TransformerCache
 from vitreous.models._check import CheckReport, CheckRow
 from vitreous.models._checkpoints import kept_steps
-from vitreous.models._config import (
-    AttentionConfig,
-    HookedViTConfig,
-    MapConfig,
-    NormConfig,
-    PoolingConfig,
-    PositionConfig,
-    RotaryConfig,
-)
+from vitreous.models._config import HookedViTConfig
 from vitreous.models._factored_matrix import FactoredMatrix
 from vitreous.models._layout import TokenLayout
 from vitreous.models._load import from_module, load
 from vitreous.models._mlp import MLP
 from vitreous.models._names import get_act_name
 from vitreous.models._norms import Norm
+from vitreous.models._part_configs import (
+    AttentionConfig,
+    MapConfig,
+    NormConfig,
+    PoolingConfig,
+    PositionConfig,
+    RotaryConfig,
+)
 from vitreous.models._processing import (
     center_writing_weights,
     fold_layer_norm,
@@ -37,6 +37,10 @@ from vitreous.models._results import as_numbers, label_names
 from vitreous.models._rows import StreamRows
 from vitreous.models._saving import as_stored, saved_description, weight_hash
 from vitreous.models._target import Readout, Target
+from vitreous.models._text import HookedTextTransformer, Tokenizer
+from vitreous.models._text_config import HookedTextConfig
+from vitreous.models._text_layout import TextLayout
+from vitreous.models._transformer import GlassTransformer
 from vitreous.models._vit import HookedViT
 
 __all__ = [
@@ -47,6 +51,9 @@ __all__ = [
     "CheckReport",
     "CheckRow",
     "FactoredMatrix",
+    "GlassTransformer",
+    "HookedTextConfig",
+    "HookedTextTransformer",
     "HookedViT",
     "HookedViTConfig",
     "KnownModel",
@@ -60,8 +67,10 @@ __all__ = [
     "RotaryConfig",
     "StreamRows",
     "Target",
+    "TextLayout",
     "TokenLayout",
-    "ViTActivationCache",
+    "Tokenizer",
+    "TransformerCache",
     "as_numbers",
     "as_stored",
     "center_writing_weights",

@@ -2,12 +2,12 @@
 
 import einops
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 from vitreous.hooks import HookPoint
-from vitreous.models._config import HookedViTConfig
+from vitreous.models._config import HookedViTConfig, TransformerConfig
 from vitreous.models._factored_matrix import FactoredMatrix
 from vitreous.models._norms import make_norm, normalize
 from vitreous.models._read_only import no_bias, scaled
@@ -26,7 +26,7 @@ class Attention(nn.Module):
     one `scaled_dot_product_attention`.
     """
 
-    def __init__(self, config: HookedViTConfig, layer: int = 0, rotary: Rotary | None = None):
+    def __init__(self, config: TransformerConfig, layer: int = 0, rotary: Rotary | None = None):
         super().__init__()
         self.layer = layer
         # In a tuple, since it is a part of the model: a part of every block would be saved often.
@@ -41,7 +41,9 @@ class Attention(nn.Module):
         if rotary is not None:
             self.hook_rot_q, self.hook_rot_k = HookPoint(), HookPoint()
         self.relative_bias = (
-            RelativeBias(config.grid, config.n_heads) if parts.relative_bias else None
+            RelativeBias(config.grid, config.n_heads)
+            if isinstance(config, HookedViTConfig) and parts.relative_bias
+            else None
         )
         self.causal = parts.causal
         self.hook_attn_scores, self.hook_pattern = HookPoint(), HookPoint()
@@ -61,6 +63,7 @@ class Attention(nn.Module):
         self,
         x: Float[Tensor, "batch tokens d_model"],
         per_head: dict[str, Float[Tensor, "batch tokens heads d_model"]] | None = None,
+        hidden: Bool[Tensor, "batch keys"] | None = None,
     ) -> Float[Tensor, "batch tokens d_model"]:
         """What attention adds to the stream.
 
@@ -68,6 +71,7 @@ class Attention(nn.Module):
             x: The normalized stream.
             per_head: Normalized inputs of their own for `"q"`, `"k"` or `"v"`, where those differ
                 from head to head.
+            hidden: Tokens that nobody attends to; None for none.
         """
         q, k, v = self.project(x)
         for letter, own in (per_head or {}).items():
@@ -81,10 +85,10 @@ class Attention(nn.Module):
         if self.rotary is not None:
             q, k = self.hook_rot_q(self.turn(q)), self.hook_rot_k(self.turn(k))
         if self.hook_attn_scores.watched or self.hook_pattern.watched:
-            scores = self.hook_attn_scores(self.scores(q, k))
+            scores = self.hook_attn_scores(self.scores(q, k, hidden))
             z = self.mix(self.hook_pattern(self.softmax(scores)), v)
         else:
-            z = self.fused(q, k, v)
+            z = self.fused(q, k, v, hidden)
         z = self.hook_z(z)
         return self.write_by_heads(z) if self.hook_result.watched else self.write(z)
 
@@ -113,22 +117,29 @@ class Attention(nn.Module):
         self,
         q: Float[Tensor, "batch queries heads d_head"],
         k: Float[Tensor, "batch keys heads d_head"],
+        hidden: Bool[Tensor, "batch keys"] | None = None,
     ) -> Float[Tensor, "batch heads queries keys"]:
         """Exactly what the softmax sees."""
         scores = (q.transpose(1, 2) * self.attn_scale) @ k.permute(0, 2, 3, 1)
-        bias = self.score_bias(q)
+        bias = self.score_bias(q, hidden)
         return scores if bias is None else scores + bias
 
     def score_bias(
-        self, q: Float[Tensor, "batch tokens heads d_head"]
-    ) -> Float[Tensor, "#heads queries keys"] | None:
-        """What is added to the scores whatever the picture; minus infinity where nobody looks."""
+        self,
+        q: Float[Tensor, "batch tokens heads d_head"],
+        hidden: Bool[Tensor, "batch keys"] | None = None,
+    ) -> Float[Tensor, "*#batch #heads queries keys"] | None:
+        """What is added to the scores beside their product; minus infinity where nobody looks."""
         bias = None if self.relative_bias is None else self.relative_bias().to(q.dtype)
-        if not self.causal:
+        if not self.causal and hidden is None:
             return bias
         n_tokens = q.shape[1]
         bias = q.new_zeros(1, n_tokens, n_tokens) if bias is None else bias
-        return bias.masked_fill(is_future(n_tokens, q.device), float("-inf"))
+        if self.causal:
+            bias = bias.masked_fill(is_future(n_tokens, q.device), float("-inf"))
+        if hidden is None:
+            return bias
+        return bias.masked_fill(hidden[:, None, None, :], float("-inf"))
 
     def turn(
         self, x: Float[Tensor, "batch tokens heads d_head"]
@@ -155,9 +166,11 @@ class Attention(nn.Module):
         q: Float[Tensor, "batch tokens heads d_head"],
         k: Float[Tensor, "batch tokens heads d_head"],
         v: Float[Tensor, "batch tokens heads d_head"],
+        hidden: Bool[Tensor, "batch keys"] | None = None,
     ) -> Float[Tensor, "batch tokens heads d_head"]:
-        """`mix(softmax(scores(q, k)), v)` in one kernel."""
-        bias = None if self.relative_bias is None else self.score_bias(q)
+        """`mix(softmax(scores(q, k, hidden)), v)` in one kernel."""
+        is_plain = self.relative_bias is None and hidden is None
+        bias = None if is_plain else self.score_bias(q, hidden)
         is_causal = self.causal and bias is None
         q, k, v = (each.transpose(1, 2) for each in (q, k, v))
         mask = None if bias is None else bias[None]  # of three dimensions, it isn't fused

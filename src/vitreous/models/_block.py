@@ -1,12 +1,12 @@
 """One transformer block."""
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vitreous._errors import HookError
 from vitreous.hooks import HookPoint
 from vitreous.models._attention import Attention
-from vitreous.models._config import HookedViTConfig
+from vitreous.models._config import TransformerConfig
 from vitreous.models._mlp import MLP
 from vitreous.models._norms import make_norm, normalize
 from vitreous.models._rotary import Rotary
@@ -21,7 +21,7 @@ class Block(nn.Module):
     """
 
     def __init__(
-        self, config: HookedViTConfig, layer: int = 0, rotary: Rotary | None = None
+        self, config: TransformerConfig, layer: int = 0, rotary: Rotary | None = None
     ) -> None:
         super().__init__()
         self.n_heads = config.n_heads
@@ -55,12 +55,20 @@ class Block(nn.Module):
         self.hook_resid_post = HookPoint()
 
     def forward(
-        self, resid: Float[Tensor, "batch tokens d_model"]
+        self,
+        resid: Float[Tensor, "batch tokens d_model"],
+        hidden: Bool[Tensor, "batch keys"] | None = None,
     ) -> Float[Tensor, "batch tokens d_model"]:
+        """The stream behind the block.
+
+        Args:
+            resid: The stream in front of it.
+            hidden: Tokens that nobody attends to; None for none.
+        """
         resid = self.hook_resid_pre(resid)
         own = self._own_inputs(resid)
         normalized = normalize(self.ln1, resid)
-        resid = resid + self.hook_attn_out(self.attend(normalized, own))
+        resid = resid + self.hook_attn_out(self.attend(normalized, own, hidden))
         if self.mlp is not None:
             if not self.parallel:
                 resid = self.hook_resid_mid(resid)
@@ -72,6 +80,7 @@ class Block(nn.Module):
         self,
         normalized: Float[Tensor, "batch tokens d_model"],
         own: dict[str, Float[Tensor, "batch tokens heads d_model"]],
+        hidden: Bool[Tensor, "batch keys"] | None = None,
     ) -> Float[Tensor, "batch tokens d_model"]:
         """Attention's output; heads read inputs of their own only where a hook made them differ."""
         if own and self._ln1_is_in_use():
@@ -81,7 +90,7 @@ class Block(nn.Module):
                 f"inputs per head ({', '.join(own)}). Use one of the two in a run."
             )
         per_head = {letter: self.normalize_own(x) for letter, x in own.items()}
-        return self.attn(normalized, per_head)
+        return self.attn(normalized, per_head, hidden)
 
     def normalize_own(
         self, x: Float[Tensor, "batch tokens heads d_model"]

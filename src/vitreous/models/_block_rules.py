@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
+from jaxtyping import Bool
 from torch import Tensor
 
 from vitreous.models._norms import Norm
@@ -19,11 +20,18 @@ class BlockRules:
         block: The block.
         is_stored: Whether a point of it was stored.
         edited: The points of it that hooks edited.
+        hidden: The tokens of each sequence that nobody attended to.
     """
 
-    def __init__(self, block: "Block", is_stored: IsStored, edited: Collection[str]) -> None:
+    def __init__(
+        self,
+        block: "Block",
+        is_stored: IsStored,
+        edited: Collection[str],
+        hidden: Bool[Tensor, "batch keys"] | None,
+    ) -> None:
         self.block, self.attn = block, block.attn
-        self.is_stored, self.edited = is_stored, edited
+        self.is_stored, self.edited, self.hidden = is_stored, edited, hidden
 
     def rule(self, name: str) -> Rule | None:
         """None for the stream that enters, and for names that the block lacks."""
@@ -82,11 +90,14 @@ class BlockRules:
             for letter in "qk"
         ]
         return {
-            "attn.hook_attn_scores": (ends, attn.scores),
+            "attn.hook_attn_scores": (ends, self._scores),
             "attn.hook_pattern": (["attn.hook_attn_scores"], attn.softmax),
             "attn.hook_z": (["attn.hook_pattern", "attn.hook_v"], attn.mix),
             "attn.hook_result": (["attn.hook_z", *self._scales()], self._results),
         }
+
+    def _scores(self, q: Tensor, k: Tensor) -> Tensor:
+        return self.attn.scores(q, k, self.hidden)
 
     def _attention_output(self, name: str) -> Rule | None:
         attn = self.attn

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vitreous.models._names import get_act_name
 from vitreous.models._rows import NEURONS, STREAM, Rows, StreamRows
-from vitreous.models._run import ViTRun
+from vitreous.models._run import TransformerRun
 
 if TYPE_CHECKING:
     from vitreous.models._target import Target
@@ -23,14 +23,12 @@ _Returned = TypeVar("_Returned")
 
 
 def _as_in_the_run(
-    method: "Callable[Concatenate[ViTActivationCache, _Given], _Returned]",
-) -> "Callable[Concatenate[ViTActivationCache, _Given], _Returned]":
+    method: "Callable[Concatenate[TransformerCache, _Given], _Returned]",
+) -> "Callable[Concatenate[TransformerCache, _Given], _Returned]":
     """Computes with gradient where the run's values have one, and in the run's precision."""
 
     @functools.wraps(method)
-    def called(
-        cache: "ViTActivationCache", *args: _Given.args, **kwargs: _Given.kwargs
-    ) -> _Returned:
+    def called(cache: "TransformerCache", *args: _Given.args, **kwargs: _Given.kwargs) -> _Returned:
         given = (x for x in (*args, *kwargs.values()) if isinstance(x, Tensor))
         with cache.as_in_the_run(in_graph=any(x.requires_grad for x in given)):
             return method(cache, *args, **kwargs)
@@ -38,7 +36,7 @@ def _as_in_the_run(
     return called
 
 
-class ViTActivationCache(ViTRun):
+class TransformerCache(TransformerRun):
     """The activations of one run of a `HookedViT`, with the methods that take its stream apart.
 
     The stream is a sum: embedding, positions, and what attention and MLP of each block add. The

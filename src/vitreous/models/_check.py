@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from vitreous.models._cache import ViTActivationCache
-    from vitreous.models._vit import HookedViT
+    from vitreous.models._cache import TransformerCache
+    from vitreous.models._transformer import GlassTransformer
 
 
 @dataclass(frozen=True)
@@ -52,32 +51,28 @@ _EXACT, _MEETING = 0.0, 1e-10
 
 
 @torch.no_grad()
-def check(
-    model: "HookedViT", images: Float[Tensor, "batch channels rows columns"] | None = None
-) -> CheckReport:
+def check(model: "GlassTransformer", inputs: Tensor | None = None) -> CheckReport:
     """Runs the identities on a float64 copy of `model`.
 
     Args:
-        model: Any `HookedViT`.
-        images: Two or more preprocessed images; None draws random ones.
+        model: Any glass transformer.
+        inputs: Two or more of what it takes; None draws random ones.
     """
     model = copy.deepcopy(model).double().eval()
     model.reset_hooks(including_permanent=True)
-    if images is None:
-        generator = torch.Generator().manual_seed(0)
-        shape = (2, model.cfg.n_channels, *model.cfg.image_shape)
-        images = torch.randn(shape, generator=generator)
-    images = images.to(model.placement)
-    logits, cache = model.run_with_cache(images)
-    rows = [CheckRow(*row) for row in _rows(model, images, logits, cache)]
+    if inputs is None:
+        inputs = model.random_inputs(2, torch.Generator().manual_seed(0))
+    inputs = inputs.to(model.placement if inputs.is_floating_point() else model.placement.device)
+    logits, cache = model.run_with_cache(inputs)
+    rows = [CheckRow(*row) for row in _rows(model, inputs, logits, cache)]
     return CheckReport(tuple(rows))
 
 
 def _rows(
-    model: "HookedViT", images: Tensor, logits: Tensor, cache: "ViTActivationCache"
+    model: "GlassTransformer", inputs: Tensor, logits: Tensor, cache: "TransformerCache"
 ) -> Iterator[tuple[str, float, float]]:
-    plain = model(images)
-    materialised = model.run_with_cache(images, names_filter=lambda _: True)[1]
+    plain = model(inputs)
+    materialised = model.run_with_cache(inputs, names_filter=lambda _: True)[1]
     last = cache[f"blocks.{model.cfg.n_layers - 1}.hook_resid_post"]
     yield "every block adds what its parts write", _block_error(model, materialised), _EXACT
     yield "a cached pass is the plain pass", gap(logits, plain), _EXACT
@@ -89,10 +84,12 @@ def _rows(
     if model.cfg.pooling.kind != "none":
         yield "shares of a class add up to its logit", _target_error(model, logits, cache), _MEETING
     middle = model.cfg.n_layers // 2
-    rest = model(model(images, stop_at_layer=middle), start_at_layer=middle)
+    stream, layout = model(inputs, stop_at_layer=middle), model.layout_for(inputs)
+    rest = model(stream, start_at_layer=middle, layout=layout)
     yield "a pass in two stretches is the whole", gap(rest, plain), _EXACT
-    yield "hooks that do nothing change nothing", gap(_noop_logits(model, images), plain), _EXACT
-    yield "images don't see one another", gap(model(images[:1]), plain[:1]), _MEETING
+    yield "hooks that do nothing change nothing", gap(_noop_logits(model, inputs), plain), _EXACT
+    alone = model(inputs[:1])
+    yield f"{model.takes} don't see one another", gap(alone, plain[:1]), _MEETING
 
 
 def gap(a: Tensor, b: Tensor) -> float:
@@ -101,7 +98,7 @@ def gap(a: Tensor, b: Tensor) -> float:
     return torch.where(a == b, 0.0, a - b).abs().max().item() / (scale or 1.0)
 
 
-def _block_error(model: "HookedViT", cache: "ViTActivationCache") -> float:
+def _block_error(model: "GlassTransformer", cache: "TransformerCache") -> float:
     errors = []
     for i in range(model.cfg.n_layers):
         middle = cache["resid_pre", i] + cache["attn_out", i]
@@ -113,11 +110,11 @@ def _block_error(model: "HookedViT", cache: "ViTActivationCache") -> float:
     return max(errors)
 
 
-def _derived_error(cache: "ViTActivationCache", materialised: "ViTActivationCache") -> float:
+def _derived_error(cache: "TransformerCache", materialised: "TransformerCache") -> float:
     return max(gap(value, materialised[name]) for name, value in cache.items())
 
 
-def _target_error(model: "HookedViT", logits: Tensor, cache: "ViTActivationCache") -> float:
+def _target_error(model: "GlassTransformer", logits: Tensor, cache: "TransformerCache") -> float:
     rows = torch.stack(list(cache.layer_rows().values()))
     errors = []
     for label in {0, logits.shape[-1] - 1}:
@@ -131,10 +128,10 @@ def _total(rows: dict[str, Tensor]) -> Tensor:
     return torch.stack(list(rows.values())).sum(0)
 
 
-def _noop_logits(model: "HookedViT", images: Tensor) -> Tensor:
+def _noop_logits(model: "GlassTransformer", inputs: Tensor) -> Tensor:
     explicit = ("hook_attn_scores", "hook_pattern", "hook_scale")
     names = [n for n in model.hook_names(on_demand=False) if not n.endswith(explicit)]
-    return model.run_with_hooks(images, fwd_hooks=[(names, _noop)])
+    return model.run_with_hooks(inputs, fwd_hooks=[(names, _noop)])
 
 
 def _noop(value: Tensor, hook: object) -> None:

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from vitreous._errors import HookError
 from vitreous.hooks import Read
 from vitreous.models._block_rules import BlockRules
-from vitreous.models._layout import TokenLayout
+from vitreous.models._positions import Layout
 from vitreous.models._readout_rules import ReadoutRules
 from vitreous.models._rules import IsStored, Rule, norm_rule, same, sum_of
 
 if TYPE_CHECKING:
-    from vitreous.models._vit import HookedViT
+    from vitreous.models._transformer import GlassTransformer
 
 _PATCHES = "embedding.hook_patches"
 
@@ -31,11 +31,11 @@ _BASIS = (
 )  # fmt: skip
 
 
-class ViTDerivation:
+class TransformerDerivation:
     """The rules of one model, for a run on images of one size in which hooks edited some points."""
 
     def __init__(
-        self, model: "HookedViT", layout: TokenLayout, edited: Collection[str] = ()
+        self, model: "GlassTransformer", layout: Layout, edited: Collection[str] = ()
     ) -> None:
         self.model = model
         self.layout = layout
@@ -114,6 +114,7 @@ class ViTDerivation:
             self.model.blocks[layer],
             lambda local: is_stored(prefix + local),
             [each.removeprefix(prefix) for each in self.edited if each.startswith(prefix)],
+            self.layout.hidden,
         ).rule(name)
         return None if rule is None else ([prefix + source for source in rule[0]], rule[1])
 
@@ -123,7 +124,7 @@ class ViTDerivation:
         return "hook_full_embed" if self.model.ln_pre is None else "hook_ln_pre"
 
     def _positions(self, embed: Tensor) -> Tensor:
-        positions = self.model.embedding.positions(self.layout.grid[1:])
+        positions = self.model.embedding.positions(self.layout)
         assert positions is not None
         return positions.clone().expand(len(embed), -1, -1)
 

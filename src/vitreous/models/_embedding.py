@@ -6,7 +6,9 @@ from torch import Tensor, nn
 
 from vitreous.hooks import HookPoint
 from vitreous.models._config import HookedViTConfig
+from vitreous.models._layout import TokenLayout
 from vitreous.models._norms import make_norm
+from vitreous.models._read_only import ReadOnly, no_bias, share_memory
 
 
 class Embedding(nn.Module):
@@ -65,9 +67,49 @@ class Embedding(nn.Module):
             )
         return embedded
 
-    def positions(self, grid: tuple[int, int]) -> Float[Tensor, "tokens d_model"] | None:
+    @property
+    def W_E(self) -> Float[Tensor, "pixels d_model"]:
+        """The patch embedding as a matrix; a live view. Pixels run by channel, row, column."""
+        weight = self.convolution().weight
+        matrix = weight.flatten(1).T
+        if share_memory(matrix, weight):
+            return matrix
+        return ReadOnly.of(
+            matrix,
+            "`model.W_E` must lie in memory by channel, row, column to be written to; got other "
+            "strides, so it is a copy. Write to `model.embedding.patch.weight`.",
+        )
+
+    @property
+    def b_E(self) -> Float[Tensor, " d_model"]:
+        patch = self.convolution()
+        if patch.bias is None:
+            return no_bias("model.b_E", patch.weight, (self.config.d_model,), "patch_bias=True")
+        return patch.bias
+
+    def convolution(self) -> nn.Conv2d:
+        """What cuts and embeds patches, where that is one linear map."""
+        if not isinstance(self.patch, nn.Conv2d):
+            raise ValueError(
+                "`W_E` needs patches that are embedded by one linear map; got a model with a stem. "
+                "Use `hook_embed` of a run."
+            )
+        return self.patch
+
+    @property
+    def writes_its_weights(self) -> bool:
+        """Whether the stream that it begins is linear in its parameters."""
+        return self.patch_norm is None and not self.config.stem
+
+    def written(self) -> list[tuple[Tensor | None, int]]:
+        """Each parameter that it writes to the stream, and the dimension that is `d_model`."""
+        patch = self.convolution()
+        tokens = (self.cls_token, self.distillation_token, self.registers, self.pos)
+        return [(patch.weight, 0), (patch.bias, 0), *((each, -1) for each in tokens)]
+
+    def positions(self, layout: TokenLayout) -> Float[Tensor, "tokens d_model"] | None:
         """What is added to each token: zero where it has no position, None where none has."""
-        position = self.config.position
+        position, grid = self.config.position, layout.grid[1:]
         if position is None:
             return None
         pos = self.pos

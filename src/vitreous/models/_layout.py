@@ -1,25 +1,19 @@
 """Where tokens are: which one is the class token, and which the patch at row 3, column 5."""
 
-import numbers
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vitreous._errors import unknown
+from vitreous.models._positions import Layout
 
 Positions = str | int | list[int] | tuple[int, ...] | Tensor
 
-_NAMED = ("all", "readout", "cls", "distillation", "registers", "patches")
-
 
 @dataclass(frozen=True)
-class TokenLayout:
-    """The order and the places of a model's tokens.
+class TokenLayout(Layout):
+    """The order and the places of the tokens of images.
 
     Attributes:
         cls: Class tokens (0 or 1), first in the sequence.
@@ -33,6 +27,8 @@ class TokenLayout:
         has_grid: Whether `grid` says where patches are. Of a stream that came from images of
             another size only their number is known, and asking for places raises `ValueError`.
     """
+
+    groups: ClassVar = ("all", "readout", "cls", "distillation", "registers", "patches")
 
     cls: int
     distillation: int
@@ -56,6 +52,9 @@ class TokenLayout:
     @property
     def n_tokens(self) -> int:
         return self.n_prefix + self.n_patches
+
+    def to_json(self) -> dict[str, Any]:
+        return {"grid": list(self.grid), "has_grid": self.has_grid}
 
     def names(self) -> list[str]:
         """One short name per token: `cls`, `dist`, `reg0`, `r3c5`, or `f2r3c5` in clips."""
@@ -83,29 +82,6 @@ class TokenLayout:
             place.append(got % size)
         _, rows, columns = self.grid
         return self.n_prefix + (place[0] * rows + place[1]) * columns + place[2]
-
-    def select(self, positions: Any) -> list[int]:
-        """The token indices that `positions` means; the only place that decides it.
-
-        Args:
-            positions: `"all"`, `"readout"`, `"cls"`, `"distillation"`, `"registers"`,
-                `"patches"`; a token index; a list of token indices; a tuple (row, column) or
-                (frame, row, column); or a bool mask over tokens or over the patch grid.
-
-        Returns:
-            Indices into the token dimension.
-
-        Raises:
-            ValueError: An empty selection, or one outside of the sequence.
-        """
-        chosen = self._chosen(positions)
-        if not chosen:
-            got = repr(positions) if isinstance(positions, str | list) else "an empty selection"
-            raise ValueError(
-                f"`positions` must select a token; got {got}, which selects none of "
-                f"{self.n_tokens}. This model has {self._census()}."
-            )
-        return chosen
 
     def to_grid(self, x: Tensor, dim: int = -1) -> Tensor:
         """Replaces a dimension of tokens, or of patches, by the grid's rows and columns.
@@ -155,31 +131,7 @@ class TokenLayout:
         blocks = seen.reshape(*mask.shape[:-2], rows, height, columns, width)
         return blocks.mean(dim=(-3, -1))
 
-    def resolve(self, positions: Any, n_tokens: int) -> list[int]:
-        """`select`, for a tensor that has `n_tokens` tokens or one pooled one."""
-        if n_tokens == self.n_tokens:
-            return self.select(positions)
-        if n_tokens == 1 and isinstance(positions, str) and positions in ("all", "readout"):
-            return [0]
-        raise ValueError(
-            f"`positions` need {self.n_tokens} tokens; this point has {n_tokens}. "
-            "Pass positions='all'."
-        )
-
-    def _chosen(self, positions: Any) -> list[int]:
-        if isinstance(positions, str):
-            return self._named(positions)
-        if isinstance(positions, tuple):
-            return [self._at(positions)]
-        if hasattr(positions, "__array__"):
-            own = positions if isinstance(positions, Tensor) else np.asarray(positions)
-            positions = torch.as_tensor(own)
-            if positions.dtype == torch.bool:
-                return self._masked(positions)
-            positions = positions.tolist()
-        return self._in_range(list(positions) if isinstance(positions, Sequence) else [positions])
-
-    def _named(self, name: str) -> list[int]:
+    def _named(self, group: str) -> list[int]:
         after_cls = self.cls + self.distillation
         ranges = {
             "all": range(self.n_tokens),
@@ -188,12 +140,7 @@ class TokenLayout:
             "registers": range(after_cls, self.n_prefix),
             "patches": range(self.n_prefix, self.n_tokens),
         }
-        if name == "readout":
-            return self._read_by_head()
-        if name not in ranges:
-            hint = f"Groups are {', '.join(_NAMED)}."
-            raise unknown("group of tokens", name, _NAMED, hint)
-        return list(ranges[name])
+        return self._read_by_head() if group == "readout" else list(ranges[group])
 
     def _read_by_head(self) -> list[int]:
         patches = range(self.n_prefix, self.n_tokens)
@@ -211,18 +158,8 @@ class TokenLayout:
                 f"A tuple of `positions` must be {needed}; got {place}. "
                 "Pass a list for several token indices."
             )
-        *frame, row, column = (_whole(i) for i in place)
+        *frame, row, column = (self._whole(i) for i in place)
         return self.index(row, column, *frame)
-
-    def _in_range(self, indices: list[Any]) -> list[int]:
-        whole = [_whole(i) for i in indices]
-        for i in whole:
-            if not -self.n_tokens <= i < self.n_tokens:
-                raise ValueError(
-                    f"A token index must lie in 0..{self.n_tokens - 1}; got {i}. "
-                    f"This model has {self._census()}."
-                )
-        return [i % self.n_tokens for i in whole]
 
     def _masked(self, mask: Tensor) -> list[int]:
         shapes = [(self.n_tokens,)]
@@ -262,16 +199,6 @@ class TokenLayout:
         clip = f"{frames} x " if frames > 1 else ""
         patches = f"{clip}{rows} x {columns}" if self.has_grid else f"{self.n_patches}"
         return ", ".join([*words, f"{patches} patches"])
-
-
-def _whole(got: object) -> int:
-    """A whole number of any kind (numpy has several) as an int."""
-    if isinstance(got, numbers.Integral) and not isinstance(got, bool):
-        return int(got)
-    raise TypeError(
-        f"`positions` must be a name ({', '.join(_NAMED)}), an index, a list of indices, a "
-        f"(row, column) tuple or a bool mask; got {got!r}. Pass one of them."
-    )
 
 
 def _from_front(dim: int, x: Tensor) -> int:

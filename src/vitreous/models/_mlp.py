@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vitreous.hooks import HookPoint
-from vitreous.models._config import NormConfig
 from vitreous.models._norms import make_norm, normalize
+from vitreous.models._part_configs import NormConfig
 from vitreous.models._read_only import no_bias, scaled
 
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vitreous.hooks import HookPoint
-from vitreous.models._config import NormConfig
+from vitreous.models._part_configs import NormConfig
 
 
 class Norm(nn.Module):

@@ -1,6 +1,6 @@
 """What the dimensions of the tensor at a hook point count."""
 
-from vitreous.models._config import PoolingConfig
+from vitreous.models._part_configs import PoolingConfig
 
 _WIDE_HEADS = ("hook_result", "hook_attn_in", "hook_q_input", "hook_k_input", "hook_v_input")
 _HEADS = ("hook_q", "hook_k", "hook_v", "hook_z", "hook_rot_q", "hook_rot_k")

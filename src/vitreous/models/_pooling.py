@@ -1,12 +1,13 @@
 """From the last residual stream to what the head sees, as weights on tokens."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from vitreous.models._config import HookedViTConfig
-from vitreous.models._layout import TokenLayout
+from vitreous.models._config import TransformerConfig
 from vitreous.models._map_pooling import MapPooling
+from vitreous.models._part_configs import PLACES
+from vitreous.models._positions import Layout
 
 
 class Head(nn.Module):
@@ -16,10 +17,10 @@ class Head(nn.Module):
     `b_U_distillation` those of the distillation token's; the logits of the two are averaged.
     """
 
-    def __init__(self, config: HookedViTConfig) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.linear = _linear(config)
-        self.distillation = _linear(config) if config.distillation_token else None
+        self.distillation = _linear(config) if config.has_second_head else None
 
     def forward(self, pooled: list[Tensor]) -> Tensor:
         """Logits, averaged over the heads; the pooled features where there is no head."""
@@ -31,15 +32,15 @@ class Head(nn.Module):
 class Pooling(nn.Module):
     """Which tokens are read, and with what weight."""
 
-    def __init__(self, config: HookedViTConfig) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.kind = config.pooling.kind
         self.counts_prefix = config.pooling.counts_prefix
-        self.reads_distillation = self.kind == "cls" and config.distillation_token
+        self.reads_distillation = self.kind == "cls" and config.has_second_head
         self.map = MapPooling(config) if self.kind == "map" else None
 
     def forward(
-        self, x: Float[Tensor, "batch tokens d_model"], layout: TokenLayout
+        self, x: Float[Tensor, "batch tokens d_model"], layout: Layout
     ) -> list[Float[Tensor, "batch *tokens d_pooled"]]:
         """One pooled vector per image and head; all tokens with `"none"`."""
         if self.map is not None:
@@ -50,6 +51,8 @@ class Pooling(nn.Module):
             return [self._mean(x, layout)]
         if self.kind == "cls_mean":
             return [torch.cat([x[:, 0], self._mean(x, layout)], -1)]
+        if self.kind in PLACES:
+            return [x[torch.arange(len(x), device=x.device), self._read(layout)]]
         return [x[:, i] for i in range(1 + self.reads_distillation)]
 
     def alone(
@@ -60,7 +63,7 @@ class Pooling(nn.Module):
             return self.map.alone(x)
         return torch.cat([x, x], -1) if self.kind == "cls_mean" else x
 
-    def token_weights(self, layout: TokenLayout, like: Tensor) -> list[Float[Tensor, " tokens"]]:
+    def token_weights(self, layout: Layout, like: Tensor) -> list[Float[Tensor, "*#batch tokens"]]:
         """Weights on tokens, one row for each vector that they are pooled to.
 
         A pooled vector is `(weights[:, None] * x).sum(tokens)`. There is one per head, and with
@@ -72,19 +75,41 @@ class Pooling(nn.Module):
                 "A readout needs one vector per image; got pooling 'none', which gives one per "
                 "token. Use a metric function, or choose a pooling."
             )
-        single = list(torch.eye(layout.n_tokens, dtype=like.dtype, device=like.device)[:2])
+        each = torch.eye(layout.n_tokens, dtype=like.dtype, device=like.device)
+        single = list(each[:2])
         if self.kind == "cls":
             return single[: 1 + self.reads_distillation]
-        first = 0 if self.counts_prefix else layout.n_prefix
-        weights = like.new_zeros(layout.n_tokens)
-        weights[first:] = 1 / (layout.n_tokens - first)
+        if self.kind in PLACES:
+            return [each[self._read(layout)]]
+        counted = self._counted(layout).to(like)
+        weights = counted / counted.sum(-1, keepdim=True)
         return [weights] if self.kind == "mean" else [single[0], weights]
 
-    def _mean(self, x: Tensor, layout: TokenLayout) -> Float[Tensor, "batch d_model"]:
-        return x[:, 0 if self.counts_prefix else layout.n_prefix :].mean(1)
+    def _read(self, layout: Layout) -> Int[Tensor, " batch"]:
+        if layout.read is None:
+            raise ValueError(
+                "The token that ends each text must be known; got a stream alone. Pass "
+                "`layout=model.layout_for(tokens)` of the texts that it came from."
+            )
+        return layout.read
+
+    def _mean(self, x: Tensor, layout: Layout) -> Float[Tensor, "batch d_model"]:
+        if layout.hidden is None:
+            return x[:, self._first(layout) :].mean(1)
+        counted = self._counted(layout).to(x)
+        return torch.einsum("btm,bt->bm", x, counted) / counted.sum(-1, keepdim=True)
+
+    def _counted(self, layout: Layout) -> Bool[Tensor, "*#batch tokens"]:
+        """The tokens that a mean counts."""
+        counted = torch.arange(layout.n_tokens) >= self._first(layout)
+        hidden = layout.hidden
+        return counted if hidden is None else ~hidden & counted.to(hidden.device)
+
+    def _first(self, layout: Layout) -> int:
+        return 0 if self.counts_prefix else layout.n_prefix
 
 
-def _linear(config: HookedViTConfig) -> nn.Linear | None:
+def _linear(config: TransformerConfig) -> nn.Linear | None:
     if config.n_classes is None:
         return None
     return nn.Linear(config.d_pooled, config.n_classes, bias=config.head_bias)

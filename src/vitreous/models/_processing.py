@@ -7,18 +7,22 @@ since the activations that they were taken of have changed.
 
 import copy
 import dataclasses
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from vitreous.models._config import HookedViTConfig, NormConfig, PoolingConfig
+from vitreous.models._config import TransformerConfig
 from vitreous.models._norms import Norm
+from vitreous.models._part_configs import NormConfig, PoolingConfig
 from vitreous.models._saving import weight_hash
-from vitreous.models._vit import HookedViT
+from vitreous.models._transformer import GlassTransformer
+
+Glass = TypeVar("Glass", bound=GlassTransformer)
 
 
 @torch.no_grad()
-def fold_layer_norm(model: HookedViT) -> HookedViT:
+def fold_layer_norm(model: Glass) -> Glass:
     """Folds gain and bias of every norm that reads the stream into the weights behind it.
 
     What is left of a norm centers (if it did) and divides. A norm in front of the first block,
@@ -65,7 +69,7 @@ def fold_layer_norm(model: HookedViT) -> HookedViT:
 
 
 @torch.no_grad()
-def center_writing_weights(model: HookedViT) -> HookedViT:
+def center_writing_weights(model: Glass) -> Glass:
     """Takes the mean over `d_model` off everything that is written to the stream.
 
     No reader can tell, since LayerNorm takes that mean off itself. Embedding and positions are
@@ -75,7 +79,7 @@ def center_writing_weights(model: HookedViT) -> HookedViT:
         ValueError: A reader that doesn't center (RMSNorm, no norm), no final norm, or a norm
             behind an output, whose mean isn't the weights'.
     """
-    if model.cfg.out_norm is not None or model.cfg.patch_norm is not None or model.cfg.stem:
+    if model.cfg.out_norm is not None or not model.embedding.writes_its_weights:
         raise ValueError(
             "`center_writing_weights` needs linear maps that write to the stream; got a norm or a "
             "stem behind the weights. Leave the weights as they are."
@@ -99,18 +103,13 @@ def center_writing_weights(model: HookedViT) -> HookedViT:
                 _center(layer.weight, 0)
                 _center(layer.bias, 0)
     if centered.cfg.ln_pre is None:
-        embedding = centered.embedding
-        assert isinstance(embedding.patch, nn.Conv2d)
-        _center(embedding.patch.weight, 0)
-        _center(embedding.patch.bias, 0)
-        tokens = (embedding.cls_token, embedding.distillation_token, embedding.registers)
-        for parameter in (*tokens, embedding.pos):
-            _center(parameter, -1)
+        for parameter, dim in centered.embedding.written():
+            _center(parameter, dim)
     return _noted(centered, "center_writing_weights")
 
 
 @torch.no_grad()
-def fold_value_biases(model: HookedViT) -> HookedViT:
+def fold_value_biases(model: Glass) -> Glass:
     """Moves the values' biases into the output bias: a pattern's rows sum to one.
 
     Afterwards `b_V` is zero, and a head's `z` is what it moved, without a constant.
@@ -135,7 +134,7 @@ def fold_value_biases(model: HookedViT) -> HookedViT:
 
 
 @torch.no_grad()
-def fold_layer_scale(model: HookedViT) -> HookedViT:
+def fold_layer_scale(model: Glass) -> Glass:
     """Folds LayerScale's gains into the output weights and biases of attention and MLPs.
 
     Raises:
@@ -161,10 +160,9 @@ def fold_layer_scale(model: HookedViT) -> HookedViT:
     return _noted(folded, "fold_layer_scale")
 
 
-def _like(model: HookedViT, cfg: HookedViTConfig) -> HookedViT:
+def _like(model: Glass, cfg: TransformerConfig) -> Glass:
     """A model of another configuration with the tensors that both have."""
-    stem = copy.deepcopy(model.embedding.patch) if cfg.stem else None
-    new = HookedViT(cfg, labels=model.labels, preprocessing=model.preprocessing, stem=stem)
+    new = model.like(cfg)
     new.to(model.placement).train(model.training)
     old_state, state = model.state_dict(), new.state_dict()
     for name, tensor in state.items():
@@ -180,7 +178,7 @@ def _folded_pooling(pooling: PoolingConfig) -> PoolingConfig:
     return dataclasses.replace(pooling, norm=_plain(pooling.norm), map=kv)
 
 
-def _noted(model: HookedViT, step: str) -> HookedViT:
+def _noted(model: Glass, step: str) -> Glass:
     model.card["processing"] = [*model.card.get("processing", []), step]
     model.card["weight_hash"] = weight_hash(model)
     return model

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from vitreous.models._layout import TokenLayout
 from vitreous.models._map_pooling import MapPooling
+from vitreous.models._positions import Layout
 from vitreous.models._rules import IsStored, Rule, mlp_rule, norm_rule, same, sum_of
 
 if TYPE_CHECKING:
-    from vitreous.models._vit import HookedViT
+    from vitreous.models._transformer import GlassTransformer
 
 _MAP, _POOLED, _TOKENS = "pooling.map.", "pooling.map.hook_pooled", "the tokens"
 
@@ -18,7 +18,7 @@ _MAP, _POOLED, _TOKENS = "pooling.map.", "pooling.map.hook_pooled", "the tokens"
 class ReadoutRules:
     """The rules of final norm, pooling and head, for tokens that lie as `layout` says."""
 
-    def __init__(self, model: "HookedViT", layout: TokenLayout, is_stored: IsStored) -> None:
+    def __init__(self, model: "GlassTransformer", layout: Layout, is_stored: IsStored) -> None:
         self.model, self.layout, self.is_stored = model, layout, is_stored
         self.pool = model.pooling.map
         self.last = f"blocks.{model.cfg.n_layers - 1}.hook_resid_post"

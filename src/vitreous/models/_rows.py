@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vitreous.models._run import ViTRun
+from vitreous.models._run import TransformerRun
 
 if TYPE_CHECKING:
     from vitreous.models._mlp import MLP
@@ -23,7 +23,7 @@ Rows = dict[str, Float[Tensor, "batch positions d_model"]]
 class StreamRows:
     """What the parts of a model wrote at some tokens of one run."""
 
-    def __init__(self, run: ViTRun, positions: Any) -> None:
+    def __init__(self, run: TransformerRun, positions: Any) -> None:
         self.run, self.positions = run, positions
         self.model = run.model
 

@@ -9,16 +9,15 @@ from torch import Tensor
 
 from vitreous._errors import HookError
 from vitreous.hooks import ActivationCache, HookNames
-from vitreous.models._layout import TokenLayout
 from vitreous.models._norms import Norm
 from vitreous.models._saving import weight_hash
 
 if TYPE_CHECKING:
-    from vitreous.models._derivation import ViTDerivation
-    from vitreous.models._vit import HookedViT
+    from vitreous.models._derivation import TransformerDerivation
+    from vitreous.models._transformer import GlassTransformer
 
 
-class ViTRun(ActivationCache):
+class TransformerRun(ActivationCache):
     """A cache that knows its model, where tokens are, and what hooks edited."""
 
     def __init__(
@@ -26,11 +25,11 @@ class ViTRun(ActivationCache):
         values: dict[str, Tensor],
         keys: Sequence[str],
         names: HookNames,
-        derivation: "ViTDerivation",
+        derivation: "TransformerDerivation",
         has_batch_dim: bool = True,
         *,
         edited: frozenset[str] = frozenset(),
-        model: "HookedViT",
+        model: "GlassTransformer",
     ) -> None:
         super().__init__(values, keys, names, derivation, has_batch_dim)
         self._run = derivation
@@ -38,7 +37,7 @@ class ViTRun(ActivationCache):
         self.edited = edited
 
     @property
-    def layout(self) -> TokenLayout:
+    def layout(self) -> Any:
         """Where tokens are, at the size that was run.
 
         Raises:
@@ -80,9 +79,8 @@ class ViTRun(ActivationCache):
         """The weights, edits and grid of the run, for `model.load_cache`."""
         # Weights that changed since the run can't be told any more.
         weights = weight_hash(self.model) if self._run.has_its_weights() else None
-        layout = self._run.layout
-        where = {"grid": layout.grid[1:], "has_grid": layout.has_grid}
-        return {"weights": weights, "edited": sorted(self.edited), **where}
+        layout = self._run.layout.to_json()
+        return {"weights": weights, "edited": sorted(self.edited), "layout": layout}
 
     def require_unedited(self, *parts: str) -> None:
         """Raises when a hook of the run edited a point whose name holds one of `parts`."""

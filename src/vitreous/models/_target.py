@@ -14,8 +14,8 @@ from vitreous.models._map_pooling import MapPooling
 from vitreous.models._norms import Norm
 
 if TYPE_CHECKING:
-    from vitreous.models._cache import ViTActivationCache
-    from vitreous.models._vit import HookedViT
+    from vitreous.models._cache import TransformerCache
+    from vitreous.models._transformer import GlassTransformer
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Target:
     """
 
     name: str
-    model: "HookedViT" = field(repr=False)
+    model: "GlassTransformer" = field(repr=False)
     coefficients: Float[Tensor, "batch labels"] | None = None
     function: Callable[[Tensor], Tensor] | None = None
 
@@ -64,7 +64,7 @@ class Target:
         self._require_rows(len(logits))
         return (logits * coefficients).sum(-1)
 
-    def readout(self, cache: "ViTActivationCache") -> Readout:
+    def readout(self, cache: "TransformerCache") -> Readout:
         """The target as weights on the last residual stream of one run.
 
         Exact: norm scales and pooling weights are those of the run, so the reading is linear.
@@ -104,7 +104,7 @@ class Target:
         norm = model.ln_final
         return direction if norm is None else norm.transposed(direction, direction.new_ones(1))
 
-    def _linear_reading(self, cache: "ViTActivationCache") -> Readout:
+    def _linear_reading(self, cache: "TransformerCache") -> Readout:
         model = self.model
         coefficients = self._coefficients().to(model.placement)
         n_images = cache.n_images
@@ -123,7 +123,7 @@ class Target:
         return Readout(weights.expand(n_images, -1, -1), constant.expand(n_images))
 
     def _behind_norm(
-        self, coefficients: Tensor, cache: "ViTActivationCache"
+        self, coefficients: Tensor, cache: "TransformerCache"
     ) -> tuple[Float[Tensor, "batch heads d_pooled"], Float[Tensor, " batch"]]:
         """What each head reads in what was pooled, and the constant that it adds."""
         model = self.model
@@ -133,7 +133,7 @@ class Target:
         return torch.stack(directions, 1), sum(constants[1:], constants[0])
 
     def _on_tokens(
-        self, directions: Float[Tensor, "#batch heads d_pooled"], cache: "ViTActivationCache"
+        self, directions: Float[Tensor, "#batch heads d_pooled"], cache: "TransformerCache"
     ) -> tuple[Float[Tensor, "batch tokens d_model"], Float[Tensor, " batch"]]:
         """The same directions on tokens, and what the pooling itself adds."""
         pooling = self.model.pooling
@@ -141,8 +141,14 @@ class Target:
             return _through_map(pooling.map, directions[:, 0], cache)
         if pooling.kind == "cls_mean":
             directions = directions.unflatten(-1, (2, -1)).squeeze(1)
-        rows = torch.stack(pooling.token_weights(cache._run.layout, directions))
-        return torch.einsum("bpm,pt->btm", directions, rows), directions.new_zeros(len(directions))
+        rows = [
+            torch.atleast_2d(row) for row in pooling.token_weights(cache._run.layout, directions)
+        ]
+        on_tokens = torch.stack(torch.broadcast_tensors(*rows), 1)
+        count = max(len(on_tokens), len(directions))
+        directions, on_tokens = (x.expand(count, -1, -1) for x in (directions, on_tokens))
+        weights = torch.einsum("bpm,bpt->btm", directions, on_tokens)
+        return weights, directions.new_zeros(len(directions))
 
     def _coefficients(self) -> Tensor:
         if self.coefficients is None:
@@ -180,7 +186,7 @@ class Target:
         return value
 
 
-def _lacks_one_direction(model: "HookedViT") -> str | None:
+def _lacks_one_direction(model: "GlassTransformer") -> str | None:
     if model.pooling.reads_distillation:
         return "a model with two heads"
     kinds = {"map": "a model that pools by attention", "cls_mean": "a head that reads two vectors"}
@@ -194,7 +200,7 @@ def _bias_of(norm: Norm, directions: Float[Tensor, "batch heads d_pooled"]) -> T
 
 
 def _through_map(
-    pool: MapPooling, direction: Float[Tensor, "#batch d_pooled"], cache: "ViTActivationCache"
+    pool: MapPooling, direction: Float[Tensor, "#batch d_pooled"], cache: "TransformerCache"
 ) -> tuple[Float[Tensor, "batch tokens d_model"], Float[Tensor, " batch"]]:
     """Through a pooling by attention, its pattern and what its MLP wrote held as in the run."""
     pattern = cache.at("pooling.map.hook_pattern")
@@ -211,7 +217,7 @@ def _through_map(
     return weights, constant.expand(len(pattern))
 
 
-def make_target(model: "HookedViT", what: Any, minus: Any, name: str | None) -> Target:
+def make_target(model: "GlassTransformer", what: Any, minus: Any, name: str | None) -> Target:
     """Builds a target from class names, indices, groups, lists, vectors or a function."""
     if isinstance(what, Target) and minus is None:
         _require_own(what, model)
@@ -226,7 +232,7 @@ def make_target(model: "HookedViT", what: Any, minus: Any, name: str | None) -> 
     return Target(name or title, model, plus)
 
 
-def _coefficients_of(model: "HookedViT", what: Any) -> tuple[Tensor, str]:
+def _coefficients_of(model: "GlassTransformer", what: Any) -> tuple[Tensor, str]:
     """Weights on the outputs, `[1 or images, outputs]`, and what to call them."""
     if _is_metric(what) or (isinstance(what, Target) and what.function is not None):
         raise ValueError(
@@ -289,7 +295,7 @@ def _of_one_length(parts: list[Tensor]) -> list[Tensor]:
     return list(torch.broadcast_tensors(*parts))
 
 
-def _class_index(model: "HookedViT", what: Any) -> int:
+def _class_index(model: "GlassTransformer", what: Any) -> int:
     n = _n_outputs(model)
     if isinstance(what, str):
         if model.labels is None:
@@ -315,7 +321,7 @@ def _class_index(model: "HookedViT", what: Any) -> int:
     return what
 
 
-def _vector(model: "HookedViT", vector: Tensor) -> Tensor:
+def _vector(model: "GlassTransformer", vector: Tensor) -> Tensor:
     if vector.ndim not in (1, 2) or vector.shape[-1] != _n_outputs(model):
         raise ValueError(
             f"A vector as target must have one entry per output, {_n_outputs(model)}; got shape "
@@ -324,11 +330,11 @@ def _vector(model: "HookedViT", vector: Tensor) -> Tensor:
     return vector.detach().double().clone().reshape(-1, vector.shape[-1])
 
 
-def _n_outputs(model: "HookedViT") -> int:
+def _n_outputs(model: "GlassTransformer") -> int:
     return model.cfg.d_pooled if model.cfg.n_classes is None else model.cfg.n_classes
 
 
-def _require_own(target: Target, model: "HookedViT") -> None:
+def _require_own(target: Target, model: "GlassTransformer") -> None:
     if target.model is not model:
         raise ValueError(
             f"A target must be about the model that it is used with; got {target.name!r} of "
@@ -336,7 +342,7 @@ def _require_own(target: Target, model: "HookedViT") -> None:
         )
 
 
-def _require_untouched_readout(cache: "ViTActivationCache") -> None:
+def _require_untouched_readout(cache: "TransformerCache") -> None:
     points = ("ln_final.hook_normalized", "hook_ln_final", "hook_post_head_pre_normalize")
     touched = sorted(
         name for name in cache.edited if name in points or name.startswith("pooling.map.")

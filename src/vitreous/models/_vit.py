@@ -1,39 +1,24 @@
 """The glass vision transformer."""
 
+import copy
 import importlib
-import os
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Self
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vitreous._errors import HookError
 from vitreous.data import ClassNames, Preprocessing
-from vitreous.hooks import ActivationCache, HookedModule, HookPoint, Means, NamesFilter
-from vitreous.models._block import Block
-from vitreous.models._cache import ViTActivationCache
-from vitreous.models._check import CheckReport, check
 from vitreous.models._config import HookedViTConfig
-from vitreous.models._derivation import ViTDerivation
 from vitreous.models._embedding import Embedding
 from vitreous.models._grid import grid_for, has_fixed_tokens, layout_of
 from vitreous.models._layout import TokenLayout
-from vitreous.models._names import canonical_name, component_site
-from vitreous.models._norms import make_norm, normalize
-from vitreous.models._points import axes_of
-from vitreous.models._pooling import Head, Pooling
+from vitreous.models._positions import Layout
 from vitreous.models._rotary import Rotary
-from vitreous.models._saving import save_pretrained, weight_hash
-from vitreous.models._span import block_range, last_watched, reached
-from vitreous.models._target import Target, make_target
-from vitreous.models._weights import WeightViews
-
-ReturnType = Literal["logits", "pre_logits"]
+from vitreous.models._transformer import GlassTransformer
 
 
-class HookedViT(WeightViews, HookedModule):
+class HookedViT(GlassTransformer):
     """A vision transformer with every intermediate value on show.
 
     Hook points are named as in TransformerLens (`blocks.3.attn.hook_pattern`); `hook_names()`
@@ -50,6 +35,11 @@ class HookedViT(WeightViews, HookedModule):
         means: Average activations over the training data, for mean ablation.
     """
 
+    takes: ClassVar = "images"
+    cfg: HookedViTConfig
+    layout: TokenLayout
+    embedding: Embedding
+
     def __init__(
         self,
         cfg: HookedViTConfig,
@@ -58,133 +48,20 @@ class HookedViT(WeightViews, HookedModule):
         preprocessing: Preprocessing | None = None,
         stem: nn.Module | None = None,
     ) -> None:
-        super().__init__()
         if (stem is not None) != cfg.stem:
             raise ValueError(
                 "`stem` must be given where the configuration says so, and only there; got "
                 f"`cfg.stem={cfg.stem}` and {type(stem).__name__}. Pass both or neither."
             )
-        self.cfg = cfg
+        rotary = Rotary(cfg) if cfg.attention.rotary is not None else None
+        super().__init__(cfg, Embedding(cfg, stem), layout_of(cfg, cfg.grid), rotary)
         self.labels, self.preprocessing = labels, preprocessing
-        self.card: dict[str, Any] = {}
-        self.means: Means | None = None
-        self.layout = layout_of(cfg, cfg.grid)
-        self.embedding = Embedding(cfg, stem)
-        self.hook_embed = HookPoint()
-        if cfg.position is not None:
-            self.hook_pos_embed = HookPoint()
-        self.hook_full_embed = HookPoint()
-        self.ln_pre = make_norm(cfg.d_model, cfg.ln_pre)
-        if cfg.ln_pre is not None:
-            self.hook_ln_pre = HookPoint()
-        self.rotary = Rotary(cfg) if cfg.attention.rotary is not None else None
-        blocks = [Block(cfg, layer, self.rotary) for layer in range(cfg.n_layers)]
-        self.blocks: Sequence[Block] = nn.ModuleList(blocks)  # type: ignore[assignment]
-        if cfg.pooling.normalizes_tokens:
-            self.ln_final = make_norm(cfg.d_model, cfg.pooling.norm)
-            self.hook_ln_final = HookPoint()
-            self.pooling = Pooling(cfg)
-        else:  # modules stand in forward order, and hook names with them
-            self.pooling = Pooling(cfg)
-            self.ln_final = make_norm(cfg.d_pooled, cfg.pooling.norm)
-            self.hook_ln_final = HookPoint()
-        self.head = Head(cfg)
-        self.hook_post_head_pre_normalize = HookPoint()
-        self.setup_hooks(canonical_name(cfg.n_layers), component_site(cfg.n_layers))
-        behind = reached(self.hook_names(), cfg.n_layers, start_at_layer=cfg.n_layers)
-        self._readout_points = [self.hook_dict[name] for name in behind]
 
     @classmethod
     def from_pretrained(cls, name: Any, **how: Any) -> "HookedViT":
         """The same as `vitreous.load(name, **how)`."""
         # `load` makes HookedViTs, so it lies above this module.
         return importlib.import_module("vitreous.models").load(name, **how)
-
-    # ---- the pass
-
-    def forward(
-        self,
-        x: Float[Tensor, "..."],
-        *,
-        return_type: ReturnType | None = "logits",
-        start_at_layer: int | None = None,
-        stop_at_layer: int | None = None,
-        layout: TokenLayout | None = None,
-    ) -> Tensor | None:
-        """Runs the model, or a stretch of its blocks.
-
-        Args:
-            x: Preprocessed images `[batch channels rows columns]`; with `start_at_layer`, the
-                residual stream `[batch tokens d_model]` that enters that block.
-            return_type: `"logits"`; `"pre_logits"`, the pooled features that the head reads; or
-                None, to run just as far as somebody watches, and return None.
-            start_at_layer: The first block to run; `n_layers` runs the readout alone.
-            stop_at_layer: The block not to run any more; the stream that would enter it is
-                returned, whatever `return_type` says. Negative ones count from the end.
-            layout: With `start_at_layer`, where the tokens of the stream are: what
-                `layout_for(images)` says of the images that it came from. None means the
-                configured size, or nobody knows where the stream has another number of tokens.
-
-        Returns:
-            Logits `[batch labels]` (`[batch tokens labels]` without pooling), or what was asked
-            for.
-        """
-        if return_type not in ("logits", "pre_logits", None):
-            raise ValueError(
-                f"`return_type` must be 'logits', 'pre_logits' or None; got {return_type!r}. "
-                "Pass one of them."
-            )
-        first, last = block_range(self.cfg.n_layers, start_at_layer, stop_at_layer)
-        stops_early = (
-            stop_at_layer is None and return_type is None and not self._readout_is_watched()
-        )
-        if stops_early:
-            last = last_watched(self.hook_dict.values(), first)
-        if start_at_layer is None:
-            _require_no_layout(layout)
-            resid = self.embed(x)
-        else:
-            resid = self._resid(x, layout)
-        for block in self.blocks[first:last]:
-            resid = block(resid)
-        if stop_at_layer is not None:
-            return resid
-        if stops_early:
-            return None
-        return self._returned(resid, return_type)
-
-    def embed(
-        self, images: Float[Tensor, "batch channels rows columns"]
-    ) -> Float[Tensor, "batch tokens d_model"]:
-        """The residual stream that enters the first block."""
-        layout = self.layout_for(images)
-        resid = self.hook_embed(self.embedding(images))
-        pos = self.embedding.positions(layout.grid[1:])
-        if pos is not None:
-            resid = resid + self.hook_pos_embed(pos.expand(len(images), -1, -1))
-        resid = self.hook_full_embed(resid)
-        return resid if self.ln_pre is None else self.hook_ln_pre(self.ln_pre(resid))
-
-    def read(self, resid: Float[Tensor, "batch tokens d_model"]) -> list[Tensor]:
-        """The pooled features, one per head, from the last residual stream."""
-        layout = self._layout_of_tokens(resid.shape[1])
-        if self.cfg.pooling.normalizes_tokens:
-            resid = self.hook_ln_final(normalize(self.ln_final, resid))
-            return self.pooling(resid, layout)
-        pooled = torch.stack(self.pooling(resid, layout), 1)
-        pooled = self.hook_ln_final(normalize(self.ln_final, pooled))
-        return list(pooled.unbind(1))
-
-    def _returned(self, resid: Tensor, return_type: ReturnType | None) -> Tensor | None:
-        pooled = self.read(resid)
-        logits = None
-        if return_type != "pre_logits" or self.hook_post_head_pre_normalize.watched:
-            logits = self.hook_post_head_pre_normalize(self.head(pooled))
-        if return_type == "pre_logits":
-            return pooled[0] if len(pooled) == 1 else (pooled[0] + pooled[1]) / 2
-        return logits if return_type == "logits" else None
-
-    # ---- images
 
     def preprocess(self, image: Any) -> Float[Tensor, "batch channels rows columns"]:
         """One image or many, as a batch that the model takes, on its device and in its dtype.
@@ -199,151 +76,33 @@ class HookedViT(WeightViews, HookedModule):
             )
         return self.preprocessing(image).to(self.placement)
 
-    @property
-    def placement(self) -> Tensor:
-        """A parameter, whose device and dtype are those of the model."""
-        return next(self.parameters())
-
-    def layout_for(self, images: Float[Tensor, "..."]) -> TokenLayout:
+    def layout_for(self, inputs: Float[Tensor, "..."]) -> TokenLayout:
         """Where tokens are in a pass on these images."""
-        grid = grid_for(self.cfg, images)
+        grid = grid_for(self.cfg, inputs)
         return self.layout if grid == self.cfg.grid else layout_of(self.cfg, grid)
 
-    def _layout_of_tokens(self, n_tokens: int) -> TokenLayout:
+    def layout_of_stream(self, resid: Float[Tensor, "batch tokens d_model"]) -> TokenLayout:
         """The layout of a stream, which tells no more of another size than how many patches."""
-        if n_tokens == self.layout.n_tokens:
+        if resid.shape[1] == self.layout.n_tokens:
             return self.layout
-        return layout_of(self.cfg, (1, n_tokens - self.layout.n_prefix), has_grid=False)
+        grid = (1, resid.shape[1] - self.layout.n_prefix)
+        return layout_of(self.cfg, grid, has_grid=False)
 
-    def _resid(self, x: Tensor, layout: TokenLayout | None) -> Tensor:
-        if x.ndim != 3 or x.shape[-1] != self.cfg.d_model:
-            raise ValueError(
-                f"With `start_at_layer`, the input must be a residual stream [images, tokens, "
-                f"{self.cfg.d_model}]; got shape {list(x.shape)}. Drop `start_at_layer` for images."
-            )
+    def layout_from_json(self, plain: dict[str, Any]) -> TokenLayout:
+        return layout_of(self.cfg, tuple(plain["grid"][1:]), has_grid=plain["has_grid"])
+
+    def random_inputs(self, count: int, generator: torch.Generator) -> Tensor:
+        shape = (count, self.cfg.n_channels, *self.cfg.image_shape)
+        return torch.randn(shape, generator=generator).to(self.placement)
+
+    def like(self, cfg: HookedViTConfig) -> Self:
+        stem = copy.deepcopy(self.embedding.patch) if cfg.stem else None
+        return type(self)(cfg, labels=self.labels, preprocessing=self.preprocessing, stem=stem)
+
+    def _require_stream(self, x: Tensor, layout: Layout | None) -> None:
+        super()._require_stream(x, layout)
         if has_fixed_tokens(self.cfg) and x.shape[1] != self.layout.n_tokens:
             raise ValueError(
                 f"The stream must have {self.layout.n_tokens} tokens, since attention of this "
                 f"model depends on their places; got {x.shape[1]}. Keep all tokens."
             )
-        if layout is not None and layout.n_tokens != x.shape[1]:
-            raise ValueError(
-                f"`layout` must have the {x.shape[1]} tokens of the stream; got one of "
-                f"{layout.n_tokens}. Pass `model.layout_for(images)` of the images it came from."
-            )
-        return x
-
-    # ---- what a run stores, and how the rest derives from it
-
-    def run_with_cache(
-        self, *args: Any, names_filter: NamesFilter = None, **keywords: Any
-    ) -> tuple[Any, ViTActivationCache]:
-        """One forward pass, and the values inside it; see `HookedModule.run_with_cache`.
-
-        With `return_type=None` the pass stops after the last layer that anybody watches, and the
-        first element is None.
-        """
-        wants_gradient = keywords.get("incl_bwd", False) is not False
-        wants_nothing = keywords.get("return_type", "logits") is None
-        if wants_gradient and wants_nothing:  # a metric needs logits all the same
-            keywords.pop("return_type")
-        output, cache = super().run_with_cache(*args, names_filter=names_filter, **keywords)
-        return (None if wants_nothing else output), cache  # type: ignore[return-value]
-
-    def stored_names(self, wanted: NamesFilter, selected: Sequence[str]) -> Sequence[str]:
-        if wanted is not None:
-            return selected
-        return ViTDerivation.basis(selected) or selected  # a pass through the readout alone
-
-    def reached_names(self, names: Sequence[str], **forward: Any) -> list[str]:
-        return reached(
-            names,
-            self.cfg.n_layers,
-            forward.get("start_at_layer"),
-            forward.get("stop_at_layer"),
-        )
-
-    def _readout_is_watched(self) -> bool:
-        return any(p.watched for p in self._readout_points)
-
-    def make_cache(
-        self,
-        values: dict[str, Tensor],
-        keys: Sequence[str],
-        edited: frozenset[str],
-        *args: Any,
-        **forward: Any,
-    ) -> ViTActivationCache:
-        x = args[0] if args else forward["x"]
-        if forward.get("start_at_layer") is None:
-            layout = self.layout_for(x)
-        else:
-            layout = forward.get("layout") or self._layout_of_tokens(x.shape[1])
-        derivation = ViTDerivation(self, layout, edited)
-        return ViTActivationCache(values, keys, self.names, derivation, edited=edited, model=self)
-
-    def load_cache(self, path: str | os.PathLike[str]) -> ViTActivationCache:
-        """The cache that a run of this model saved with `cache.save(path)`.
-
-        Raises:
-            HookError: The run had other weights.
-        """
-        saved = ActivationCache.load(path, self.names)
-        weights = saved.about.get("weights")
-        if weights != weight_hash(self):
-            raise HookError(
-                f"`{os.fspath(path)}` must come from a run with these weights, "
-                f"{weight_hash(self)}; it says {weights}. Load the model that was run, or use "
-                "`ActivationCache.load` for the stored values alone."
-            )
-        has_grid, edited = saved.about.get("has_grid", True), saved.about["edited"]
-        layout = layout_of(self.cfg, tuple(saved.about["grid"]), has_grid=has_grid)
-        return ViTActivationCache(
-            dict(saved.items()),
-            list(saved),
-            self.names,
-            ViTDerivation(self, layout, edited),
-            saved.has_batch_dim,
-            edited=frozenset(edited),
-            model=self,
-        )
-
-    def axes(self, name: str) -> tuple[str, ...]:
-        """What the dimensions of the tensor at a hook point count."""
-        return axes_of(name, self.cfg.pooling)
-
-    def select_positions(self, positions: Any, n_tokens: int) -> list[int]:
-        if n_tokens != self.layout.n_tokens and n_tokens != 1:
-            return self._layout_of_tokens(n_tokens).select(positions)
-        return self.layout.resolve(positions, n_tokens)
-
-    # ---- what is explained, checked and saved
-
-    def target(self, what: Any, minus: Any = None, *, name: str | None = None) -> Target:
-        """What is being explained; see `Target`.
-
-        Args:
-            what: A class name or index; a tuple of them, a group (mean logit); a list, one per
-                image; a vector over the outputs; a function `logits -> [images]`; or a `Target`.
-            minus: What to subtract, in the same forms.
-            name: How reports call it.
-        """
-        return make_target(self, what, minus, name)
-
-    def check(
-        self, images: Float[Tensor, "batch channels rows columns"] | None = None
-    ) -> CheckReport:
-        """Runs the identities of a residual-stream model on this one; print the result."""
-        return check(self, images)
-
-    def save_pretrained(self, folder: Any, dtype: torch.dtype | None = None) -> None:
-        """Writes `config.json`, `model.safetensors` and, with means, `means.safetensors`."""
-        save_pretrained(self, folder, dtype)
-
-
-def _require_no_layout(layout: TokenLayout | None) -> None:
-    if layout is not None:
-        raise ValueError(
-            "`layout` must come with `start_at_layer`: images have their own; got it without. "
-            "Leave it out."
-        )

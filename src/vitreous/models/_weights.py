@@ -13,9 +13,11 @@ from vitreous.models._read_only import ReadOnly, no_bias, share_memory
 
 if TYPE_CHECKING:
     from vitreous.models._block import Block
-    from vitreous.models._config import HookedViTConfig
+    from vitreous.models._config import TransformerConfig
     from vitreous.models._embedding import Embedding
     from vitreous.models._pooling import Head
+    from vitreous.models._positions import Layout
+    from vitreous.models._text_embedding import TextEmbedding
 
 
 class WeightViews(nn.Module):
@@ -28,9 +30,10 @@ class WeightViews(nn.Module):
     """
 
     blocks: "Sequence[Block]"
-    embedding: "Embedding"
+    embedding: "Embedding | TextEmbedding"
     head: "Head"
-    cfg: "HookedViTConfig"
+    cfg: "TransformerConfig"
+    layout: "Layout"
 
     @property
     def W_Q(self) -> Float[Tensor, "layers heads d_model d_head"]:
@@ -82,23 +85,13 @@ class WeightViews(nn.Module):
 
     @property
     def W_E(self) -> Float[Tensor, "pixels d_model"]:
-        """The patch embedding as a matrix; a live view. Pixels run by channel, row, column."""
-        weight = self._patch().weight
-        matrix = weight.flatten(1).T
-        if share_memory(matrix, weight):
-            return matrix
-        return ReadOnly.of(
-            matrix,
-            "`model.W_E` must lie in memory by channel, row, column to be written to; got other "
-            "strides, so it is a copy. Write to `model.embedding.patch.weight`.",
-        )
+        """The embedding as a matrix, of patches or of tokens; see `model.embedding.W_E`."""
+        return self.embedding.W_E
 
     @property
     def b_E(self) -> Float[Tensor, " d_model"]:
-        patch = self._patch()
-        if patch.bias is None:
-            return no_bias("model.b_E", patch.weight, (self.cfg.d_model,), "patch_bias=True")
-        return patch.bias
+        """The bias of the patch embedding."""
+        return self.embedding.b_E
 
     @property
     def W_pos(self) -> Float[Tensor, "tokens d_model"]:
@@ -106,7 +99,7 @@ class WeightViews(nn.Module):
 
         The parameter itself where every token has a position that was learned.
         """
-        positions = self.embedding.positions(self.cfg.grid)
+        positions = self.embedding.positions(self.layout)
         if positions is None:
             raise ValueError(
                 "`W_pos` needs a position embedding; got a model without one. "
@@ -191,14 +184,6 @@ class WeightViews(nn.Module):
                 "Use `model.target(vector)` for a direction in them."
             )
         return self.head.linear
-
-    def _patch(self) -> nn.Conv2d:
-        if not isinstance(self.embedding.patch, nn.Conv2d):
-            raise ValueError(
-                "`W_E` needs patches that are embedded by one linear map; got a model with a stem. "
-                "Use `hook_embed` of a run."
-            )
-        return self.embedding.patch
 
     def _mlp(self, block: "Block"):
         if block.mlp is None:

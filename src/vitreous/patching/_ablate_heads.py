@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vitreous.data import Images
 from vitreous.hooks import Ablate, Batched, Means, Site
-from vitreous.models import HookedViT, Target, ViTActivationCache, as_numbers
+from vitreous.models import HookedViT, Target, TransformerCache, as_numbers
 from vitreous.training import means
 
 
@@ -19,7 +19,7 @@ def ablate_heads(
     target: Target | Any,
     *,
     reference: Means | Images | Tensor | None = None,
-    cache: ViTActivationCache | None = None,
+    cache: TransformerCache | None = None,
     max_batch: int = 64,
 ) -> xarray.Dataset:
     """Replaces the output of each head, one at a time, by its mean, at all positions.
@@ -68,7 +68,7 @@ def ablate_heads(
 
 
 def _reference(
-    model: HookedViT, reference: Means | Images | Tensor | None, cache: ViTActivationCache
+    model: HookedViT, reference: Means | Images | Tensor | None, cache: TransformerCache
 ) -> Means:
     if isinstance(reference, Means):
         return reference
@@ -77,7 +77,7 @@ def _reference(
     return _own_means(model, cache) if model.means is None else model.means
 
 
-def _own_means(model: HookedViT, cache: ViTActivationCache) -> Means:
+def _own_means(model: HookedViT, cache: TransformerCache) -> Means:
     """Each head's mean over the tokens of the run itself: all there is without a reference."""
     points = [f"blocks.{layer}.attn.hook_z" for layer in range(model.cfg.n_layers)]
     n_images = len(cache[points[0]])
@@ -96,7 +96,7 @@ def _ablated(
     target: Target,
     layer: int,
     reference: Means,
-    cache: ViTActivationCache,
+    cache: TransformerCache,
     max_batch: int,
 ) -> Float[Tensor, "batch heads"]:
     """The target with each head of one layer ablated."""

@@ -12,7 +12,7 @@ from vitreous.data import Images
 from vitreous.decomposition import direct_logit_shares, shares_grid
 from vitreous.hooks import Means
 from vitreous.lenses import logit_lens
-from vitreous.models import HookedViT, Target, ViTActivationCache
+from vitreous.models import HookedViT, Target, TransformerCache
 from vitreous.patching import ablate_heads
 from vitreous.report._evidence import Evidence, Question
 
@@ -55,7 +55,7 @@ def gather(
     )
 
 
-def _must_show_attention(cache: ViTActivationCache) -> None:
+def _must_show_attention(cache: TransformerCache) -> None:
     """The page ships scores and shows their softmax as the pattern."""
     edited = sorted(name for name in cache.edited if name.endswith("hook_pattern"))
     if edited:
@@ -109,7 +109,7 @@ def _names(model: HookedViT) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
 
 
 def _shown(
-    model: HookedViT, x: Float[Tensor, "1 channels rows columns"], cache: ViTActivationCache
+    model: HookedViT, x: Float[Tensor, "1 channels rows columns"], cache: TransformerCache
 ) -> UInt8[np.ndarray, "rows columns 3"]:
     """The input as a picture, cut to what the patches cover."""
     if model.preprocessing is not None:

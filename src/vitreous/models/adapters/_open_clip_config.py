@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from vitreous._optional import needs
-from vitreous.models._config import (
+from vitreous.models._config import HookedViTConfig
+from vitreous.models._part_configs import (
     Activation,
     AttentionConfig,
-    HookedViTConfig,
     MapConfig,
     NormConfig,
     PoolingConfig,

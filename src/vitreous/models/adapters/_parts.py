@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from vitreous._errors import UnsupportedModelError
-from vitreous.models._config import AttentionConfig, HookedViTConfig
+from vitreous.models._config import HookedViTConfig
+from vitreous.models._part_configs import AttentionConfig
 from vitreous.models._processing import fold_layer_scale
 from vitreous.models._saving import load_tensors
 from vitreous.models._vit import HookedViT

@@ -4,13 +4,8 @@ from typing import Any
 
 from torch import Tensor
 
-from vitreous.models._config import (
-    Activation,
-    AttentionConfig,
-    HookedViTConfig,
-    NormConfig,
-    PoolingConfig,
-)
+from vitreous.models._config import HookedViTConfig
+from vitreous.models._part_configs import Activation, AttentionConfig, NormConfig, PoolingConfig
 from vitreous.models.adapters._parts import unsupported
 
 _ACTIVATIONS: dict[str, Activation] = {"GELU": "gelu", "ReLU": "relu"}

@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vitreous.models._config import Activation, HookedViTConfig, NormConfig, PoolingConfig
+from vitreous.models._config import HookedViTConfig
+from vitreous.models._part_configs import Activation, NormConfig, PoolingConfig
 from vitreous.models.adapters._parts import unsupported
 
 _ACTIVATIONS: dict[str, Activation] = {

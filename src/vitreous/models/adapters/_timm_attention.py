@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vitreous.models._config import AttentionConfig, NormConfig, RotaryConfig
+from vitreous.models._part_configs import AttentionConfig, NormConfig, RotaryConfig
 from vitreous.models.adapters._timm_source import (
     Part,
     Piece,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from vitreous.models._config import AttentionConfig
+from vitreous.models._part_configs import AttentionConfig
 from vitreous.models.adapters._timm_attention import (
     Around,
     check_scale,

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from vitreous._errors import UnsupportedModelError
-from vitreous.models._config import PositionConfig
+from vitreous.models._part_configs import PositionConfig
 from vitreous.models.adapters._timm_source import (
     Part,
     Tensors,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from vitreous.models._config import NormConfig
+from vitreous.models._part_configs import NormConfig
 from vitreous.models.adapters._timm_source import Part, Piece, Tensors, timm_module
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vitreous.models._config import MapConfig, NormConfig, PoolingConfig
+from vitreous.models._part_configs import MapConfig, NormConfig, PoolingConfig
 from vitreous.models.adapters._timm_source import (
     Part,
     Piece,

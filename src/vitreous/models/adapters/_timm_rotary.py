@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from vitreous.models._config import RotaryConfig
+from vitreous.models._part_configs import RotaryConfig
 from vitreous.models.adapters._timm_source import Part, Tensors, on_meta, timm_module, unsupported
 
 

@@ -9,7 +9,7 @@ import dataclasses
 import torch
 from torch import Tensor, nn
 
-from vitreous.models._config import NormConfig
+from vitreous.models._part_configs import NormConfig
 from vitreous.models.adapters._timm_attention import Around, read_attention
 from vitreous.models.adapters._timm_mlp import read_mlp
 from vitreous.models.adapters._timm_source import Part, Piece, Tensors, folded, unsupported

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from vitreous._errors import UnsupportedModelError
 from vitreous._optional import needs
-from vitreous.models._config import NormConfig
+from vitreous.models._part_configs import NormConfig
 
 Tensors = dict[str, Tensor]
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from vitreous._errors import WeightsError, unknown
 from vitreous._optional import needs
 from vitreous.data import ClassNames, Preprocessing, recognized_names
-from vitreous.models._config import HookedViTConfig, NormConfig, PoolingConfig
+from vitreous.models._config import HookedViTConfig
+from vitreous.models._part_configs import NormConfig, PoolingConfig
 from vitreous.models._saving import load_tensors
 from vitreous.models._vit import HookedViT
 from vitreous.models.adapters._network import answers

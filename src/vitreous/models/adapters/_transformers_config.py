@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from vitreous._errors import UnsupportedModelError
 from vitreous._optional import needs
-from vitreous.models._config import (
+from vitreous.models._config import HookedViTConfig
+from vitreous.models._part_configs import (
     AttentionConfig,
-    HookedViTConfig,
     MapConfig,
     NormConfig,
     PoolingConfig,

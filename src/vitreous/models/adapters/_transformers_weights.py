@@ -11,7 +11,8 @@ import re
 import torch
 from torch import Tensor
 
-from vitreous.models._config import HookedViTConfig, MapConfig
+from vitreous.models._config import HookedViTConfig
+from vitreous.models._part_configs import MapConfig
 
 _PLACES = {
     "embedding.cls_token": ("embeddings.cls_token", "embeddings.class_embedding"),

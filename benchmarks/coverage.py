@@ -11,6 +11,7 @@ done.
 """
 
 import gc
+import math
 import sys
 import time
 import warnings
@@ -96,9 +97,11 @@ def full_size(case: Case) -> dict[str, Any]:
         config = case.config(model)
     except vt.UnsupportedModelError:
         return count
+    takes_images = hasattr(config, "image_shape")
+    n_tokens = config.n_prefix + math.prod(config.grid) if takes_images else config.n_tokens
     return count | {
-        "image": "x".join(map(str, config.image_shape)),
-        "tokens": config.n_prefix + config.grid[0] * config.grid[1],
+        "image": "x".join(map(str, config.image_shape)) if takes_images else None,
+        "tokens": n_tokens,
         "layers": config.n_layers,
         "width": config.d_model,
         "heads": config.n_heads,

@@ -37,13 +37,13 @@ class KnownModel:
         name: As the library names it; in transformers a class, with the sizes of its config's
             defaults.
         parameters: Of the source's module, in full size.
-        image: Pixel rows and columns that it is made for, `"224x224"`.
-        tokens: Tokens of such an image, class and register tokens included.
+        image: Pixel rows and columns that it is made for, `"224x224"`; None where it takes texts.
+        tokens: Tokens of such an image, or of the longest text; class and register tokens included.
         layers: Blocks.
         width: Channels of the residual stream.
         heads: Heads of a block.
-        readout: What the head reads: `"cls"`, `"mean"`, `"cls_mean"`, `"map"` (attention pooling),
-            or `"none"` for every token.
+        readout: What the head reads, the kind of a `PoolingConfig`: `"cls"`, `"mean"`, `"map"`
+            (attention pooling), `"none"` for every token, and others.
         error: Largest distance from the source over all residual streams and the output, relative
             to the largest value, in float64; None where there is none to compare with.
         reason: Why it doesn't load; empty where it does.

@@ -128,13 +128,16 @@ class Attention(nn.Module):
         self,
         q: Float[Tensor, "batch tokens heads d_head"],
         hidden: Bool[Tensor, "batch keys"] | None = None,
-    ) -> Float[Tensor, "*#batch #heads queries keys"] | None:
-        """What is added to the scores beside their product; minus infinity where nobody looks."""
-        bias = None if self.relative_bias is None else self.relative_bias().to(q.dtype)
+    ) -> Float[Tensor, "#batch #heads queries keys"] | None:
+        """What is added to the scores beside their product; minus infinity where nobody looks.
+
+        Of three dimensions, the fused kernel wouldn't take it.
+        """
+        bias = None if self.relative_bias is None else self.relative_bias().to(q.dtype)[None]
         if not self.causal and hidden is None:
             return bias
         n_tokens = q.shape[1]
-        bias = q.new_zeros(1, n_tokens, n_tokens) if bias is None else bias
+        bias = q.new_zeros(1, 1, n_tokens, n_tokens) if bias is None else bias
         if self.causal:
             bias = bias.masked_fill(is_future(n_tokens, q.device), float("-inf"))
         if hidden is None:
@@ -173,9 +176,8 @@ class Attention(nn.Module):
         bias = None if is_plain else self.score_bias(q, hidden)
         is_causal = self.causal and bias is None
         q, k, v = (each.transpose(1, 2) for each in (q, k, v))
-        mask = None if bias is None else bias[None]  # of three dimensions, it isn't fused
         z = functional.scaled_dot_product_attention(
-            q, k, v, mask, scale=self.attn_scale, is_causal=is_causal
+            q, k, v, bias, scale=self.attn_scale, is_causal=is_causal
         )
         return z.transpose(1, 2)
 

@@ -1,5 +1,12 @@
 """The glass vision transformer and everything that needs to know its shape."""
 
+from vitreous._registry import (
+    KnownModel,
+    ModelTable,
+    list_models,
+    shipped_folder,
+    shipped_models,
+)
 from vitreous.models._attention import Attention
 from vitreous.models._block import Block
 from vitreous.models._cache import TransformerCache
@@ -9,13 +16,7 @@ from vitreous.models._clip import CLIPCaches, HookedCLIP
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._factored_matrix import FactoredMatrix
 from vitreous.models._layout import TokenLayout
-from vitreous.models._load import (
-    from_module,
-    load,
-    load_with_original,
-    shipped_folder,
-    shipped_models,
-)
+from vitreous.models._load import from_module, load, load_with_original
 from vitreous.models._mlp import MLP
 from vitreous.models._names import get_act_name
 from vitreous.models._norms import Norm
@@ -63,7 +64,9 @@ __all__ = [
     "HookedTextTransformer",
     "HookedViT",
     "HookedViTConfig",
+    "KnownModel",
     "MapConfig",
+    "ModelTable",
     "Norm",
     "NormConfig",
     "ParityReport",
@@ -91,6 +94,7 @@ __all__ = [
     "get_act_name",
     "kept_steps",
     "label_names",
+    "list_models",
     "load",
     "load_with_original",
     "resample_positions",

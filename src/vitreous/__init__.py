@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from vitreous._errors import UnknownNameError as UnknownNameError
     from vitreous._errors import UnsupportedModelError as UnsupportedModelError
     from vitreous._errors import WeightsError as WeightsError
+    from vitreous._registry import list_models as list_models
     from vitreous.decomposition import direct_logit_shares as direct_logit_shares
     from vitreous.hooks import Ablate as Ablate
     from vitreous.hooks import ActivationCache as ActivationCache
@@ -75,6 +76,9 @@ _HOMES = {
     "Edit": "hooks",
     "FactoredMatrix": "models",
     "HookError": "_errors",
+    "HookedCLIP": "models",
+    "HookedTextConfig": "models",
+    "HookedTextTransformer": "models",
     "HookedViT": "models",
     "HookedViTConfig": "models",
     "ImageError": "_errors",
@@ -88,6 +92,7 @@ _HOMES = {
     "explain": "report",
     "from_module": "models",
     "from_state_dict": "models",
+    "list_models": "_registry",
     "load": "models",
     "logit_lens": "lenses",
     "means": "training",

@@ -1,17 +1,26 @@
 """The glass vision transformer and everything that needs to know its shape."""
 
+from vitreous._registry import (
+    KnownModel,
+    ModelTable,
+    list_models,
+    shipped_folder,
+    shipped_models,
+)
 from vitreous.models._attention import Attention
 from vitreous.models._block import Block
 from vitreous.models._cache import TransformerCache
 from vitreous.models._check import CheckReport, CheckRow
 from vitreous.models._checkpoints import kept_steps
+from vitreous.models._clip import CLIPCaches, HookedCLIP
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._factored_matrix import FactoredMatrix
 from vitreous.models._layout import TokenLayout
-from vitreous.models._load import from_module, load, shipped_folder, shipped_models
+from vitreous.models._load import from_module, load, load_with_original
 from vitreous.models._mlp import MLP
 from vitreous.models._names import get_act_name
 from vitreous.models._norms import Norm
+from vitreous.models._parity_report import ParityReport, ParityRow
 from vitreous.models._part_configs import (
     AttentionConfig,
     MapConfig,
@@ -38,23 +47,30 @@ from vitreous.models._text_config import HookedTextConfig
 from vitreous.models._text_layout import TextLayout
 from vitreous.models._transformer import GlassTransformer
 from vitreous.models._vit import HookedViT
+from vitreous.models._zero_shot import ZeroShotClassifier
 
 __all__ = [
     "MLP",
     "Attention",
     "AttentionConfig",
     "Block",
+    "CLIPCaches",
     "CheckReport",
     "CheckRow",
     "FactoredMatrix",
     "GlassTransformer",
+    "HookedCLIP",
     "HookedTextConfig",
     "HookedTextTransformer",
     "HookedViT",
     "HookedViTConfig",
+    "KnownModel",
     "MapConfig",
+    "ModelTable",
     "Norm",
     "NormConfig",
+    "ParityReport",
+    "ParityRow",
     "PoolingConfig",
     "PositionConfig",
     "Readout",
@@ -66,6 +82,7 @@ __all__ = [
     "TokenLayout",
     "Tokenizer",
     "TransformerCache",
+    "ZeroShotClassifier",
     "as_numbers",
     "as_stored",
     "center_writing_weights",
@@ -77,7 +94,9 @@ __all__ = [
     "get_act_name",
     "kept_steps",
     "label_names",
+    "list_models",
     "load",
+    "load_with_original",
     "resample_positions",
     "saved_description",
     "shipped_folder",

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vitreous.hooks import HookPoint
+from vitreous.models._base_embedding import BaseEmbedding
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._layout import TokenLayout
 from vitreous.models._norms import make_norm
@@ -12,7 +13,7 @@ from vitreous.models._position_grids import resampled, sincos
 from vitreous.models._read_only import ReadOnly, no_bias, share_memory
 
 
-class Embedding(nn.Module):
+class Embedding(BaseEmbedding):
     """Patches, class, distillation and register tokens, and their positions.
 
     A stem, where there is one, is a module of another library, from images to patches
@@ -41,14 +42,14 @@ class Embedding(nn.Module):
         self.pos = nn.Parameter(torch.randn(n_positions, d_model) * 0.02) if learned else None
 
     def forward(
-        self, images: Float[Tensor, "batch channels rows columns"]
+        self, inputs: Float[Tensor, "batch channels rows columns"]
     ) -> Float[Tensor, "batch tokens d_model"]:
         """Tokens without their positions."""
-        patches = self.patches(images)
+        patches = self.patches(inputs)
         if self.patch_norm is not None:
             patches = self.patch_norm(self.hook_patches(patches))
         prefix = [
-            tokens.expand(len(images), -1, -1)
+            tokens.expand(len(inputs), -1, -1)
             for tokens in (self.cls_token, self.distillation_token, self.registers)
             if tokens is not None
         ]
@@ -99,11 +100,9 @@ class Embedding(nn.Module):
 
     @property
     def writes_its_weights(self) -> bool:
-        """Whether the stream that it begins is linear in its parameters."""
         return self.patch_norm is None and not self.config.stem
 
     def written(self) -> list[tuple[Tensor | None, int]]:
-        """Each parameter that it writes to the stream, and the dimension that is `d_model`."""
         patch = self.convolution()
         tokens = (self.cls_token, self.distillation_token, self.registers, self.pos)
         return [(patch.weight, 0), (patch.bias, 0), *((each, -1) for each in tokens)]

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vitreous.hooks import HookPoint
-from vitreous.models._config import HookedViTConfig
+from vitreous.models._config import TransformerConfig
 from vitreous.models._mlp import MLP
 from vitreous.models._norms import make_norm, normalize
 
@@ -26,7 +26,7 @@ class MapPooling(nn.Module):
         (MAP head); Lee et al., "Set Transformer", 2019, section 3.2.
     """
 
-    def __init__(self, config: HookedViTConfig) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         parts = config.pooling.map
         assert parts is not None

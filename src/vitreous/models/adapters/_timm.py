@@ -10,9 +10,11 @@ from vitreous._errors import unknown
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._saving import load_tensors, read_tensors
 from vitreous.models._vit import HookedViT
+from vitreous.models.adapters._loaded import Loaded
 from vitreous.models.adapters._options import LoadOptions, Weights
 from vitreous.models.adapters._parts import filled, placement
 from vitreous.models.adapters._timm_config import families, read_model
+from vitreous.models.adapters._timm_correspondence import correspondence as correspondence
 from vitreous.models.adapters._timm_download import download
 from vitreous.models.adapters._timm_images import labels_of, preprocessing_of
 from vitreous.models.adapters._timm_source import Tensors, timm_module
@@ -22,7 +24,7 @@ OPTIONS = frozenset({"weights", "revision", "cache_dir", "local_files_only", "im
 # ---- from a name
 
 
-def load(name: str, options: LoadOptions) -> HookedViT:
+def load(name: str, options: LoadOptions) -> Loaded:
     """Loads a model that timm knows by name, from its hub or from a safetensors file."""
     timm = timm_module("timm")
     _check_name(timm, name)
@@ -36,7 +38,7 @@ def load(name: str, options: LoadOptions) -> HookedViT:
         module, source = _with_weights(timm, name, given, options), given.where
     model = convert(module.to(options.dtype))
     model.card["source"] = f"timm {timm.__version__}, {source}"
-    return model
+    return Loaded(model, lambda: module)
 
 
 def describe(name: str, options: LoadOptions) -> HookedViTConfig:

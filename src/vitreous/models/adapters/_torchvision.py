@@ -16,6 +16,7 @@ from vitreous.models._config import HookedViTConfig
 from vitreous.models._part_configs import NormConfig, PoolingConfig
 from vitreous.models._saving import load_tensors
 from vitreous.models._vit import HookedViT
+from vitreous.models.adapters._loaded import Loaded
 from vitreous.models.adapters._network import answers, not_cached, not_downloaded
 from vitreous.models.adapters._options import LoadOptions
 from vitreous.models.adapters._parts import (
@@ -28,6 +29,7 @@ from vitreous.models.adapters._parts import (
     placement,
     unsupported,
 )
+from vitreous.models.adapters._torchvision_correspondence import correspondence as correspondence
 from vitreous.models.adapters._weight_files import read_weights
 
 # ---- from a name
@@ -35,7 +37,7 @@ from vitreous.models.adapters._weight_files import read_weights
 OPTIONS = frozenset({"weights", "cache_dir", "local_files_only", "image_size"})
 
 
-def load(name: str, options: LoadOptions) -> HookedViT:
+def load(name: str, options: LoadOptions) -> Loaded:
     """Loads `NAME` with torchvision's best weights, `NAME/WEIGHTS`, or a file of weights.
 
     How images were prepared for a file is on record where the name says which weights it is of.
@@ -57,7 +59,7 @@ def load(name: str, options: LoadOptions) -> HookedViT:
     load_tensors(module.to(options.loading_dtype), tensors, f"`{where}`")
     model = convert(module.to(options.dtype), record)
     model.card["source"] = f"torchvision {_library('torchvision').__version__}, {where}"
-    return model
+    return Loaded(model, lambda: module)
 
 
 def describe(name: str, options: LoadOptions) -> HookedViTConfig:

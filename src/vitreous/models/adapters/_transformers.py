@@ -21,6 +21,8 @@ unasked: DINOv2, DINOv3, BEiT, SigLIP 2) on images of that size.
 """
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -30,6 +32,7 @@ from vitreous._errors import WeightsError
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._saving import check_names
 from vitreous.models._vit import HookedViT
+from vitreous.models.adapters._loaded import Loaded
 from vitreous.models.adapters._options import LoadOptions, Weights
 from vitreous.models.adapters._parts import filled, placement, unsupported
 from vitreous.models.adapters._transformers_config import (
@@ -38,17 +41,18 @@ from vitreous.models.adapters._transformers_config import (
     read_config,
     transformers_module,
 )
+from vitreous.models.adapters._transformers_correspondence import correspondence as correspondence
 from vitreous.models.adapters._transformers_files import repository
 from vitreous.models.adapters._transformers_images import labels_of, preprocessing_of
 from vitreous.models.adapters._transformers_resize import resized
-from vitreous.models.adapters._transformers_weights import assembled, placed
+from vitreous.models.adapters._transformers_weights import assembled, is_unread, placed
 
 OPTIONS = frozenset({"weights", "revision", "cache_dir", "local_files_only", "image_size"})
 
 # ---- from a name
 
 
-def load(name: str, options: LoadOptions) -> HookedViT:
+def load(name: str, options: LoadOptions) -> Loaded:
     """Loads a model from a folder, from the hub, or from a file of weights.
 
     Args:
@@ -59,15 +63,15 @@ def load(name: str, options: LoadOptions) -> HookedViT:
     files = repository(name, options)
     raw = files.read_weights() if options.tensors is None else options.tensors
     given = Weights(raw, files.source)
-    model = _loaded(files.config(frozenset(_CLASSES)), given, options)
+    model, module = _described(files.config(frozenset(_CLASSES)), given, options)
     model.preprocessing = files.preprocessing(model.cfg, options.image_size)
-    return model
+    return Loaded(model, lambda: original(module, raw, files.source))
 
 
 def load_config(config: Any, options: LoadOptions) -> HookedViT:
     """The model of a configuration in memory, with `options.tensors` as its weights."""
     given = Weights(options.tensors or {}, "the state dict")
-    return _loaded(_known(config), given, options)
+    return _described(_known(config), given, options)[0]
 
 
 def describe(name: str, options: LoadOptions) -> HookedViTConfig:
@@ -101,7 +105,8 @@ def _tower(config: Any) -> Any:
     return getattr(config, "vision_config", config)
 
 
-def _loaded(config: Any, given: Weights, options: LoadOptions) -> HookedViT:
+def _described(config: Any, given: Weights, options: LoadOptions) -> tuple[HookedViT, Any]:
+    """The model of a configuration with these weights, and the library's module without them."""
     source = given.where
     tensors, names, unknown = placed(given.tensors)
     module = _skeleton(config, tensors, options.dtype)
@@ -115,7 +120,47 @@ def _loaded(config: Any, given: Weights, options: LoadOptions) -> HookedViT:
     place = torch.device("cpu"), options.dtype
     model = _build(module, converted, place, source, options.image_size)
     model.card["source"] = f"transformers {transformers_module().__version__}, {source}"
-    return model
+    return model, module
+
+
+def original(skeleton: Any, weights: dict[str, Tensor], source: str) -> Any:
+    """The library's own module, which reads the names of the weights by itself.
+
+    Args:
+        skeleton: A module of the class and configuration, without weights.
+        weights: By the names that they have in the files.
+        source: What a message calls them.
+
+    Raises:
+        WeightsError: transformers doesn't find all of them.
+    """
+    with _quiet():
+        module, found = type(skeleton).from_pretrained(
+            None, config=skeleton.config, state_dict=weights, output_loading_info=True
+        )
+    missing = sorted(name for name in found["missing_keys"] if not is_unread(name))
+    if missing:
+        raise WeightsError(
+            f"transformers itself must find all weights of {source}, or there is nothing to "
+            f"compare with; it lacks {len(missing)}, first `{missing[0]}`. Save the model anew "
+            "with the installed version of transformers."
+        )
+    return module
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bar, and no report of weights that nobody reads."""
+    logging = transformers_module("transformers.utils.logging")
+    shows_bar, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if shows_bar:
+            logging.enable_progress_bar()
 
 
 # The class of a model's type, by what its weights have: a plain tower, or a head.

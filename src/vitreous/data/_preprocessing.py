@@ -191,7 +191,7 @@ class Preprocessing:
         rows, columns = self._scaled_size(image.height, image.width)
         scaled = image.resize((columns, rows), _FILTERS[self.interpolation])
         goal = self._goal(rows, columns)
-        canvas = Image.new(image.mode, goal[::-1], self._fill())
+        canvas = Image.new(image.mode, (goal[1], goal[0]), self._fill())
         top, left = map(self._offset, (rows, columns), goal)
         canvas.paste(scaled, (left, top))
         return canvas

@@ -46,7 +46,8 @@ def preprocessing_of(processor: Any, cfg: HookedViTConfig) -> Preprocessing:
             interpolation=filter_,
             n_channels=cfg.n_channels,
             scaler=scaler,
-            **_patches(processor, cfg),
+            max_patches=processor.max_num_patches,
+            patch_size=_patch_size(processor, cfg),
         )
     scaled, cropped = _sizes(processor)
     if cropped != cfg.image_shape:
@@ -66,8 +67,8 @@ def preprocessing_of(processor: Any, cfg: HookedViTConfig) -> Preprocessing:
     )
 
 
-def _patches(processor: Any, cfg: HookedViTConfig) -> dict[str, int]:
-    """How many patches of what size a picture is cut into, whose shape is kept."""
+def _patch_size(processor: Any, cfg: HookedViTConfig) -> int:
+    """The side of the patches that a picture is cut into, whose shape is kept."""
     position = cfg.position
     takes_any = position is not None and position.resample is not None and position.resample.always
     if not processor.do_resize or not takes_any or cfg.patch_shape != (processor.patch_size,) * 2:
@@ -76,7 +77,7 @@ def _patches(processor: Any, cfg: HookedViTConfig) -> dict[str, int]:
             f"patches of {processor.patch_size} pixels; got do_resize={processor.do_resize} and "
             f"patches of {cfg.patch_shape[0]} x {cfg.patch_shape[1]}"
         )
-    return {"max_patches": processor.max_num_patches, "patch_size": processor.patch_size}
+    return processor.patch_size
 
 
 def at_size(processor: Any, image_size: tuple[int, int]) -> Any:

@@ -74,7 +74,7 @@ def _from_source(cfg: Any, options: adapters.LoadOptions) -> HookedViT:
     """As the source library itself loads weights of its own names."""
     if isinstance(cfg, str):
         prefix, _, name = cfg.partition(":")
-        return adapters.loader(prefix).load(name, options)
+        return adapters.loader(prefix).load(name, options).model
     return adapters.loader("hf").load_config(cfg, options)
 
 

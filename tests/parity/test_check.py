@@ -19,8 +19,11 @@ from tests.parity import (
     test_torchvision,
     transformers_models,
 )
-from vitreous.models import ParityReport
+from tests.parity.test_transformers_files import OLD, renamed, rewrite
+from vitreous.models import ParityReport, load_with_original
 from vitreous.models._mlp import ACTIVATIONS
+from vitreous.models._parity import parity as compare
+from vitreous.models.adapters import _transformers
 
 
 def of_timm(name: str) -> Callable[[], Any]:
@@ -120,9 +123,9 @@ SOURCES: dict[str, tuple[Callable[[], Any], set[str]]] = {
 
 
 def parity(model: vt.HookedViT, source: nn.Module, images: Tensor | None = None) -> ParityReport:
-    report = model.check(images, source=source).parity
-    assert report is not None
-    return report
+    """The table alone, without the identities."""
+    generator = torch.Generator().manual_seed(0)
+    return compare(model, source, model.random_inputs(2, generator) if images is None else images)
 
 
 @pytest.mark.parametrize(("make", "kinds"), SOURCES.values(), ids=SOURCES)
@@ -156,6 +159,39 @@ def test_norms_of_mixed_precision_run_in_the_precision_that_is_compared():
         32, 16, 24, 2, 2, 4.0, output_dim=12, norm_layer=LayerNormFp32
     ).eval()
     assert parity(vt.from_module(source), source)
+
+
+# ---- from a name
+
+
+@pytest.mark.parametrize("case", ["dinov2 with registers, gated classifier", "clip, both towers"])
+def test_transformers_itself_reads_the_files_that_are_compared(case, tmp_path, capfd):
+    transformers_models.random_model(case).float().save_pretrained(tmp_path)
+    capfd.readouterr()
+    model, original = load_with_original(f"hf:{tmp_path}")
+    assert original is not None
+    source = original()
+    assert capfd.readouterr() == ("", "")  # no bar, no report
+    report = parity(model, source)
+    assert report, report
+
+
+def test_names_of_older_versions_are_read_by_transformers_too(tmp_path):
+    module = transformers_models.random_model("vit classifier").float()
+    module.save_pretrained(tmp_path)
+    rewrite(tmp_path, lambda saved: renamed(saved, OLD["vit classifier"]))
+    model, original = load_with_original(f"hf:{tmp_path}")
+    assert original is not None and parity(model, original())
+
+
+def test_weights_that_transformers_does_not_find_are_named():
+    skeleton = transformers_models.random_model("vit")
+    with pytest.raises(vt.WeightsError, match=r"find all weights of `x`.* first `embeddings\."):
+        _transformers.original(skeleton, {}, "`x`")
+
+
+def test_a_model_without_a_library_has_no_original():
+    assert load_with_original("digits").original is None
 
 
 # ---- what is wrong, and where
@@ -219,11 +255,21 @@ def test_a_model_that_is_not_its_source_differs_from_there_on(name, mistake, whe
     source = SOURCES[name][0]().float()
     model = vt.from_module(source)
     mistake(model)
-    report = model.check(source=source)
-    assert not report and report.parity is not None and not report.parity
-    first = report.parity.first_difference
-    assert first is not None and first.name == where, report
+    report = parity(model, source)
+    first = report.first_difference
+    assert not report and first is not None and first.name == where, report
     assert f"the first in forward order is {where}." in str(report)
+
+
+def test_a_check_is_no_better_than_its_comparison():
+    source = of_timm("plain")().float()
+    model = vt.from_module(source)
+    good = model.check(source=source)
+    assert good and good.parity is not None
+    assert str(good) == f"{good.parity}\n\n{model.check()}"
+    nudged("embedding.pos")(model)
+    bad = model.check(source=source)
+    assert not bad and all(row.holds for row in bad.rows) and model.check()
 
 
 def test_a_float32_path_that_is_less_exact_than_the_sources_differs(monkeypatch):

@@ -57,6 +57,7 @@ def parity(model: "GlassTransformer", source: nn.Module, inputs: Tensor) -> Pari
     _require_unprocessed(model, anew)
     points = _points(model, anew)
     truth = seen_values(exact, about, _as(inputs, torch.float64), points, anew.cfg)
+    del exact  # a copy in float64 is twice the model
     float64 = _errors(_twin(model, anew, anew), inputs, truth)
     rounded = _prepared(source, about, device, torch.float32)
     if was == torch.float64:  # the truth of weights that are rounded, so that they are no error

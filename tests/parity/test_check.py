@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import open_clip
@@ -312,6 +313,17 @@ def test_a_table_has_one_line_for_each_kind_of_value(report):
     assert lines[2].split()[0] == "hook_full_embed" and lines[2].endswith("agrees")
     assert lines[-1].startswith(f"All {len(report.rows)} values agree. Not seen in the source: ")
     assert "hook_attn_scores" in lines[-1] and "hook_resid_mid" not in lines[-1]
+
+
+def test_the_page_shows_the_table_as_it_is_printed():
+    source = of_timm("deit-3")().float()
+    page = (Path(__file__).parents[2] / "docs" / "same_model.md").read_text(encoding="utf-8")
+    table = page.split("```text\n")[1].splitlines()
+    printed = str(parity(vt.from_module(source), source)).splitlines()
+    assert table[:2] == printed[:2]
+    columns = len("blocks.*.ln1.hook_normalized")
+    assert [line[:columns] for line in table[2:19]] == [line[:columns] for line in printed[2:19]]
+    assert table[19].partition(". ")[2] == printed[19].partition(". ")[2]
 
 
 def test_the_line_of_a_kind_is_its_worst_layer(report):

@@ -10,6 +10,7 @@ import open_clip
 import pytest
 import torch
 from open_clip.transformer import LayerNormFp32
+from timm.layers import AttentionPoolLatent
 from torch import Tensor, nn
 
 import vitreous as vt
@@ -47,6 +48,14 @@ def of_trunk(name: str) -> Callable[[], Any]:
     return lambda: test_open_clip.random_trunk(test_open_clip.TRUNKS[name])
 
 
+def pooled_with_qk_norm() -> Any:
+    """Attention pooling with another number of heads than the blocks have."""
+    source = test_timm.random_vit("vit_tiny_patch16_224", {"global_pool": "avg", "fc_norm": False})
+    source.global_pool = "map"
+    source.attn_pool = AttentionPoolLatent(36, num_heads=2, qk_norm=True)
+    return test_timm.randomize(source.double().eval())
+
+
 STREAM = {"hook_full_embed", "blocks.*.hook_resid_pre", "blocks.*.hook_resid_post", "output"}
 NORMS = {"blocks.*.ln1.hook_normalized", "blocks.*.ln2.hook_normalized"}
 BLOCK = {f"blocks.*.{name}" for name in ("hook_attn_out", "hook_resid_mid", "hook_mlp_out")}
@@ -56,9 +65,13 @@ FUSED = STREAM | NORMS | BLOCK | NEURONS  # PyTorch's own attention shows no hea
 ALL = FUSED | HEADS
 QK_NORMS = {f"blocks.*.attn.{x}_norm.hook_normalized" for x in "qk"}
 FINAL, HEAD = {"hook_ln_final"}, {"pre_logits"}
-MAP = {f"pooling.map.hook_{name}" for name in ("attn_out", "mlp_out", "pooled")}
-GATED = {"blocks.*.mlp.hook_pre_linear"}
-MLP_NORM = {"blocks.*.mlp.norm.hook_normalized", "blocks.*.mlp.hook_mid"}
+COCA = {f"pooling.map.hook_{name}" for name in ("attn_out", "pooled")}
+MAP_MLP = {f"pooling.map.{name}" for name in ("norm.hook_normalized", "hook_mlp_out")}
+MAP = COCA | MAP_MLP | {f"pooling.map.mlp.hook_{name}" for name in ("pre", "post")}
+MAP_HEADS = {f"pooling.map.hook_{name}" for name in "kvz"}
+MID = {"blocks.*.mlp.hook_mid"}
+GATED = {"blocks.*.mlp.hook_pre_linear"} | MID
+MLP_NORM = {"blocks.*.mlp.norm.hook_normalized"} | MID
 Z_NORM = {"blocks.*.attn.z_norm.hook_normalized"}
 NORMS_BEHIND = {f"blocks.*.{part}.out_norm.hook_normalized" for part in ("attn", "mlp")}
 BIASED_V = {"blocks.*.attn.hook_v"}
@@ -71,7 +84,15 @@ SOURCES: dict[str, tuple[Callable[[], Any], set[str]]] = {
     "timm, norm behind": (of_timm("registers, mean, norm behind"), ALL | FINAL | HEAD),
     "timm, qk-norm": (of_timm("qk-norm, rms"), ALL | FINAL | HEAD | QK_NORMS),
     "timm, clip": (of_timm("clip"), ALL | FINAL | HEAD | {"hook_ln_pre"}),
-    "timm, siglip": (of_family("vit_base_patch32_siglip_256"), ALL | FINAL | HEAD | MAP),
+    "timm, siglip": (
+        of_family("vit_base_patch32_siglip_256"),
+        ALL | FINAL | HEAD | MAP | MAP_HEADS,
+    ),
+    "timm, pooling with qk-norm": (
+        pooled_with_qk_norm,
+        ALL | FINAL | HEAD | (MAP - {"pooling.map.norm.hook_normalized"}) | MAP_HEADS
+        | {"pooling.map.k_norm.hook_normalized"},
+    ),
     "timm, gated": (
         of_family("vitamin_small_224"),
         ALL | FINAL | HEAD | GATED | {"blocks.*.mlp.in_norm.hook_normalized"},
@@ -116,7 +137,7 @@ SOURCES: dict[str, tuple[Callable[[], Any], set[str]]] = {
     ),
     "open_clip, coca": (
         of_open_clip("coca, other width"),
-        FUSED | FINAL | {"hook_ln_pre"} | (MAP - {"pooling.map.hook_mlp_out"}),
+        FUSED | FINAL | {"hook_ln_pre"} | COCA,
     ),
     "open_clip, a trunk of timm's": (of_trunk("with a projection"), ALL | FINAL | HEAD),
     "torchvision": (test_torchvision.random_vit, FUSED | FINAL | HEAD),
@@ -241,7 +262,7 @@ MISTAKES = {
     "a learned query": (
         "timm, siglip",
         nudged("pooling.map.query"),
-        "pooling.map.hook_attn_out",
+        "pooling.map.hook_z",
     ),
     "eps": ("timm", another_eps("blocks.1.ln1"), "blocks.1.ln1.hook_normalized"),
     "eps of the last norm": ("transformers, vit", another_eps("ln_final"), "hook_ln_final"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _FLOAT32 = 2.0
 
 # Points that hold what another one, or what comes out, holds too.
-_TWINS = ("ln_final.hook_normalized", "hook_post_head_pre_normalize")
+_TWINS = ("ln_pre.hook_normalized", "ln_final.hook_normalized", "hook_post_head_pre_normalize")
 
 
 def gap(a: Tensor, b: Tensor) -> float:

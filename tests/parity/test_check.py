@@ -51,7 +51,7 @@ def of_trunk(name: str) -> Callable[[], Any]:
 def pooled_with_qk_norm() -> Any:
     """Attention pooling with another number of heads than the blocks have."""
     source = test_timm.random_vit("vit_tiny_patch16_224", {"global_pool": "avg", "fc_norm": False})
-    source.global_pool = "map"
+    source.global_pool, source.pool_include_prefix = "map", True
     source.attn_pool = AttentionPoolLatent(36, num_heads=2, qk_norm=True)
     return test_timm.randomize(source.double().eval())
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from torch import nn
 
 if TYPE_CHECKING:
+    from vitreous.models._clip import HookedCLIP
+    from vitreous.models._text import HookedTextTransformer
     from vitreous.models._vit import HookedViT
 
 
@@ -18,5 +20,5 @@ class Loaded(NamedTuple):
             such library.
     """
 
-    model: "HookedViT"
+    model: "HookedViT | HookedTextTransformer | HookedCLIP"
     original: Callable[[], nn.Module] | None

@@ -17,7 +17,9 @@ from vitreous.models._pooling import Head
 from vitreous.models._saving import load_tensors
 from vitreous.models._vit import HookedViT
 from vitreous.models.adapters import _timm
+from vitreous.models.adapters._loaded import Loaded
 from vitreous.models.adapters._open_clip_config import parts, read_config, weights
+from vitreous.models.adapters._open_clip_correspondence import correspondence as correspondence
 from vitreous.models.adapters._open_clip_images import preprocessing_of
 from vitreous.models.adapters._open_clip_source import Source, find, image_weights
 from vitreous.models.adapters._options import LoadOptions
@@ -34,7 +36,7 @@ from vitreous.models.adapters._parts import (
 OPTIONS = frozenset({"weights", "revision", "cache_dir", "local_files_only", "image_size"})
 
 
-def load(name: str, options: LoadOptions) -> HookedViT:
+def load(name: str, options: LoadOptions) -> Loaded:
     """Loads the image tower of `ARCH/TAG`, `hf-hub:ORG/NAME` or `local-dir:PATH`.
 
     With a file of weights, the tag says how images are prepared, and may be left out.
@@ -50,7 +52,7 @@ def load(name: str, options: LoadOptions) -> HookedViT:
     model = convert(tower.to(options.dtype), record)
     where = source.where if options.weights is None else file.name
     model.card["source"] = f"open_clip {_library('open_clip').__version__}, {where}"
-    return model
+    return Loaded(model, lambda: tower)
 
 
 def build(source: Source, image_size: tuple[int, int] | None = None) -> Any:

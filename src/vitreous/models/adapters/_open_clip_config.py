@@ -14,6 +14,8 @@ from vitreous.models._part_configs import (
     MapConfig,
     NormConfig,
     PoolingConfig,
+    PositionConfig,
+    ResampleConfig,
 )
 from vitreous.models.adapters._parts import (
     all_alike,
@@ -40,6 +42,7 @@ def read_config(module: Any) -> HookedViTConfig:
         head_bias=False,
         ln_pre=_norm(module.ln_pre, "ln_pre", nn.Identity),
         pooling=_pooling(module),
+        position=PositionConfig(resample=ResampleConfig(always=False)),
         **patch_fields(module.conv1, "conv1", tuple(module.image_size)),
         **_blocks_fields(module.transformer),
     )
@@ -76,7 +79,8 @@ def _attention_pooling(module: Any, behind: NormConfig | None) -> PoolingConfig:
         out_bias=attn.out_proj.bias is not None,
         out_norm=behind,
     )
-    return PoolingConfig("map", _norm(pooler.ln_k, "attn_pool.ln_k"), map=pooling)
+    norm = _norm(pooler.ln_k, "attn_pool.ln_k")
+    return PoolingConfig("map", norm, counts_prefix=True, map=pooling)
 
 
 def _blocks_fields(transformer: Any) -> dict[str, Any]:

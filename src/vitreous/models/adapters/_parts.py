@@ -27,8 +27,25 @@ def exactly(part: Any, where: str, *kinds: type) -> Any:
     """The part, if its class is one of `kinds`: a subclass may compute something else."""
     if type(part) not in kinds:
         words = " or ".join(dict.fromkeys(f"`{kind.__name__}`" for kind in kinds))
-        raise unsupported(f"`{where}` must be a {words}; got a `{type(part).__name__}`")
+        raise unsupported(f"`{where}` must be a {words}; got {described(part)}")
     return part
+
+
+# What a refused class is, in words.
+_FEATURES = {
+    "AttentionPoolLatent": "attention pooling",
+    "AttentionPoolPrr": "attention pooling without weights",
+    "DiffAttention": "differential attention",
+    "DiffParallelScalingBlock": "differential attention and MLP in parallel",
+    "HybridEmbed": "a convolutional stem",
+}
+
+
+def described(part: Any) -> str:
+    """The class of a part, for messages."""
+    name = type(part).__name__
+    feature = _FEATURES.get(name)
+    return f"a `{name}`" + (f" ({feature})" if feature else "")
 
 
 def check_untouched(module: nn.Module, *methods: str) -> None:
@@ -128,6 +145,7 @@ def filled(
     source: str,
     *,
     complete: bool = False,
+    stem: nn.Module | None = None,
     **about: Any,
 ) -> HookedViT:
     """The model of a configuration with these weights, neutral ones where they have no part.
@@ -141,14 +159,17 @@ def filled(
         place: Device and dtype.
         source: What an error message calls the weights.
         complete: Whether nothing may be missing, since the weights come from a file.
-        about: `labels`, `preprocessing` and `stem` of the `HookedViT`.
+        stem: What embeds patches, with its weights, where that isn't a convolution.
+        about: `labels` and `preprocessing` of the `HookedViT`.
     """
     device, dtype = place
     with torch.device("meta"):
-        empty = HookedViT(cfg, **about)
+        empty = HookedViT(cfg, **about, stem=None if stem is None else nn.Identity())
     model = empty.to(dtype).to_empty(device=device)
     neutral = {} if complete else _neutral(tensors, model)
     load_tensors(model, tensors | neutral, source)
+    if stem is not None:
+        model.embedding.patch = stem
     foldable = cfg.layer_scale and dtype in (torch.float32, torch.float64)
     return fold_layer_scale(model) if foldable else model
 

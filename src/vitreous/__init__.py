@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from vitreous.models import HookedViTConfig as HookedViTConfig
     from vitreous.models import TokenLayout as TokenLayout
     from vitreous.models import from_module as from_module
+    from vitreous.models import from_state_dict as from_state_dict
     from vitreous.models import load as load
     from vitreous.report import explain as explain
     from vitreous.training import means as means
@@ -90,6 +91,7 @@ _HOMES = {
     "direct_logit_shares": "decomposition",
     "explain": "report",
     "from_module": "models",
+    "from_state_dict": "models",
     "list_models": "_registry",
     "load": "models",
     "logit_lens": "lenses",

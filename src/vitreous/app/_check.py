@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,7 +17,9 @@ def check_model(
     Returns:
         The tables, and what is to be said below them.
     """
-    model, original = load_with_original(name, weights=weights, device=_device(device))
+    loaded = load_with_original(name, weights=weights, device=_device(device))
+    model: Any = loaded.model
+    original = loaded.original
     pictures = model.preprocess(list(images)) if images else None
     report = model.check(pictures, source=None if original is None else original())
     if original is None:

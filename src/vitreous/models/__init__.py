@@ -40,6 +40,7 @@ from vitreous.models._processing import (
 from vitreous.models._results import as_numbers, label_names
 from vitreous.models._rows import StreamRows
 from vitreous.models._saving import as_stored, saved_description, weight_hash
+from vitreous.models._state_dict import from_state_dict
 from vitreous.models._target import Readout, Target
 from vitreous.models._text import HookedTextTransformer, Tokenizer
 from vitreous.models._text_config import HookedTextConfig
@@ -89,6 +90,7 @@ __all__ = [
     "fold_layer_scale",
     "fold_value_biases",
     "from_module",
+    "from_state_dict",
     "get_act_name",
     "kept_steps",
     "label_names",

@@ -13,7 +13,6 @@ from vitreous._errors import HookError
 from vitreous.data import ClassNames
 from vitreous.hooks import ActivationCache, HookedModule, HookPoint, Means, NamesFilter
 from vitreous.models._base_embedding import BaseEmbedding
-from vitreous.models._base_layout import Layout
 from vitreous.models._block import Block
 from vitreous.models._cache import TransformerCache
 from vitreous.models._check import CheckReport, check
@@ -23,6 +22,7 @@ from vitreous.models._names import canonical_name, component_site
 from vitreous.models._norms import make_norm, normalize
 from vitreous.models._points import axes_of
 from vitreous.models._pooling import Head, Pooling
+from vitreous.models._positions import Layout
 from vitreous.models._rotary import Rotary
 from vitreous.models._saving import save_pretrained, weight_hash
 from vitreous.models._span import block_range, last_watched, reached

@@ -33,7 +33,7 @@ class _Component(NamedTuple):
 
 def direct_logit_shares(
     model: HookedViT,
-    images: Float[Tensor, "batch channels rows columns"],
+    images: Float[Tensor, "batch *frames channels rows columns"],
     target: Target | Any,
     *,
     by: By = "layer",

@@ -74,6 +74,56 @@ def explain(
 
 
 @app.command()
+def check(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A shipped name, a folder, or timm:, hf:, open_clip:, torchvision: or prisma:NAME."
+        ),
+    ],
+    weights: Annotated[
+        Path | None, typer.Option(help="File of weights, such as your own checkpoint.")
+    ] = None,
+    image: Annotated[
+        list[Path] | None,
+        typer.Option(help="Picture to run both on, as often as you like; random ones by default."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where to run; it must know float64.")] = "cpu",
+) -> None:
+    """Compare a model with its source library, value by value; exit code 1 if they differ."""
+    from vitreous.app._check import check_model
+
+    report, remark = check_model(model, weights, image or (), device)
+    print(report)
+    if remark:
+        print(remark)
+    if not report:
+        raise typer.Exit(1)
+
+
+@app.command()
+def models(
+    search: Annotated[
+        list[str] | None,
+        typer.Argument(help="Words that the name must have, such as 'dinov2 large'."),
+    ] = None,
+    library: Annotated[
+        str | None, typer.Option(help="Such as 'timm'; an unknown one lists them all.")
+    ] = None,
+    readout: Annotated[
+        str | None, typer.Option(help="Such as 'cls'; an unknown one lists them all.")
+    ] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="What doesn't load, and why.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="With all sizes, for programs.")] = False,
+) -> None:
+    """Print which models load, and how far each is from its source."""
+    from vitreous.app._models import model_lines
+
+    for line in model_lines(search or [], library, readout, failed, json):
+        print(line)
+
+
+@app.command()
 def train(
     recipe: Annotated[
         str, typer.Argument(help="What to train, such as 'digits'.", show_default=False)

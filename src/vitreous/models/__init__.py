@@ -1,23 +1,33 @@
 """The glass vision transformer and everything that needs to know its shape."""
 
+from vitreous._registry import (
+    KnownModel,
+    ModelTable,
+    list_models,
+    shipped_folder,
+    shipped_models,
+)
 from vitreous.models._attention import Attention
 from vitreous.models._block import Block
 from vitreous.models._cache import TransformerCache
 from vitreous.models._check import CheckReport, CheckRow
 from vitreous.models._checkpoints import kept_steps
+from vitreous.models._clip import CLIPCaches, HookedCLIP
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._factored_matrix import FactoredMatrix
 from vitreous.models._layout import TokenLayout
-from vitreous.models._load import from_module, load, shipped_folder, shipped_models
+from vitreous.models._load import from_module, load, load_with_original
 from vitreous.models._mlp import MLP
 from vitreous.models._names import get_act_name
 from vitreous.models._norms import Norm
+from vitreous.models._parity_report import ParityReport, ParityRow
 from vitreous.models._part_configs import (
     AttentionConfig,
     MapConfig,
     NormConfig,
     PoolingConfig,
     PositionConfig,
+    ResampleConfig,
     RotaryConfig,
 )
 from vitreous.models._processing import (
@@ -25,10 +35,12 @@ from vitreous.models._processing import (
     fold_layer_norm,
     fold_layer_scale,
     fold_value_biases,
+    resample_positions,
 )
 from vitreous.models._results import as_numbers, label_names
 from vitreous.models._rows import StreamRows
 from vitreous.models._saving import as_stored, saved_description, weight_hash
+from vitreous.models._state_dict import from_state_dict
 from vitreous.models._sublayers import AttentionNames
 from vitreous.models._target import Readout, Target
 from vitreous.models._text import HookedTextTransformer, Tokenizer
@@ -36,6 +48,7 @@ from vitreous.models._text_config import HookedTextConfig
 from vitreous.models._text_layout import TextLayout
 from vitreous.models._transformer import GlassTransformer
 from vitreous.models._vit import HookedViT
+from vitreous.models._zero_shot import ZeroShotClassifier
 
 __all__ = [
     "MLP",
@@ -43,20 +56,27 @@ __all__ = [
     "AttentionConfig",
     "AttentionNames",
     "Block",
+    "CLIPCaches",
     "CheckReport",
     "CheckRow",
     "FactoredMatrix",
     "GlassTransformer",
+    "HookedCLIP",
     "HookedTextConfig",
     "HookedTextTransformer",
     "HookedViT",
     "HookedViTConfig",
+    "KnownModel",
     "MapConfig",
+    "ModelTable",
     "Norm",
     "NormConfig",
+    "ParityReport",
+    "ParityRow",
     "PoolingConfig",
     "PositionConfig",
     "Readout",
+    "ResampleConfig",
     "RotaryConfig",
     "StreamRows",
     "Target",
@@ -64,6 +84,7 @@ __all__ = [
     "TokenLayout",
     "Tokenizer",
     "TransformerCache",
+    "ZeroShotClassifier",
     "as_numbers",
     "as_stored",
     "center_writing_weights",
@@ -71,10 +92,14 @@ __all__ = [
     "fold_layer_scale",
     "fold_value_biases",
     "from_module",
+    "from_state_dict",
     "get_act_name",
     "kept_steps",
     "label_names",
+    "list_models",
     "load",
+    "load_with_original",
+    "resample_positions",
     "saved_description",
     "shipped_folder",
     "shipped_models",

@@ -118,6 +118,11 @@ class TransformerConfig:
         return self.d_mlp is None
 
     @property
+    def n_prefix(self) -> int:
+        """Tokens in front of patches, or of words."""
+        return 0
+
+    @property
     def has_second_head(self) -> bool:
         """Whether a distillation token has a head of its own."""
         return False
@@ -266,7 +271,6 @@ class HookedViTConfig(TransformerConfig):
 
     @property
     def n_prefix(self) -> int:
-        """Tokens in front of the patches."""
         return int(self.cls_token) + int(self.distillation_token) + self.n_registers
 
     @property
@@ -368,6 +372,13 @@ class HookedViTConfig(TransformerConfig):
             "Sin-cos positions of clips must be the same in each frame",
             "PositionConfig(frames='own')",
             "Pass frames='added', or learned positions",
+        )
+        resamples = self.position is not None and self.position.resample is not None
+        require(
+            self.places[0] == 1 or not resamples or self.position.frames == "added",  # type: ignore[union-attr]
+            "`position.resample` knows rows and columns alone",
+            f"{self.places[0]} frames with positions of their own",
+            "Leave it out, or pass frames='added'",
         )
         parts = {
             "parallel=True": self.parallel,

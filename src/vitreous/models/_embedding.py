@@ -7,13 +7,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vitreous.hooks import HookPoint
+from vitreous.models._base_embedding import BaseEmbedding
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._layout import TokenLayout
 from vitreous.models._norms import make_norm
+from vitreous.models._position_grids import resampled, sincos
 from vitreous.models._read_only import ReadOnly, no_bias, share_memory
 
 
-class Embedding(nn.Module):
+class Embedding(BaseEmbedding):
     """Patches, class, distillation and register tokens, and their positions.
 
     A stem, where there is one, is a module of another library, from images to patches
@@ -40,14 +42,14 @@ class Embedding(nn.Module):
         self.pos_time = _tokens(config.places[0] if adds_frames else 0, d_model)
 
     def forward(
-        self, images: Float[Tensor, "batch *frames channels rows columns"]
+        self, inputs: Float[Tensor, "batch *frames channels rows columns"]
     ) -> Float[Tensor, "batch tokens d_model"]:
         """Tokens without their positions."""
-        patches = self.patches(images)
+        patches = self.patches(inputs)
         if self.patch_norm is not None:
             patches = self.patch_norm(self.hook_patches(patches))
         prefix = [
-            tokens.expand(len(images), -1, -1)
+            tokens.expand(len(inputs), -1, -1)
             for tokens in (self.cls_token, self.distillation_token, self.registers)
             if tokens is not None
         ]
@@ -110,11 +112,9 @@ class Embedding(nn.Module):
 
     @property
     def writes_its_weights(self) -> bool:
-        """Whether the stream that it begins is linear in its parameters."""
         return self.patch_norm is None and not self.config.stem
 
     def written(self) -> list[tuple[Tensor | None, int]]:
-        """Each parameter that it writes to the stream, and the dimension that is `d_model`."""
         patch = self.convolution()
         tokens = (
             self.cls_token, self.distillation_token, self.registers, self.pos, self.pos_time
@@ -126,10 +126,12 @@ class Embedding(nn.Module):
         position = self.config.position
         if position is None:
             return None
-        pos = self.pos
+        pos, grid = self.pos, layout.grid[1:]
         if pos is None:
-            grid = layout.grid[1:]
             pos = sincos(grid, self.config.d_model, like=next(self.parameters()))
+        elif grid != self.config.grid and position.resample is not None:
+            n_still = self.config.n_prefix if position.prefix else 0
+            pos = resampled(pos, n_still, self.config.grid, grid, position.resample)
         if self.pos_time is not None:
             pos = self._with_frames(pos, layout)
         n_missing = layout.n_tokens - len(pos)
@@ -143,22 +145,6 @@ class Embedding(nn.Module):
         n_prefix = len(pos) - math.prod(layout.grid[1:])
         patches = pos[n_prefix:] + self.pos_time.transpose(0, 1)
         return torch.cat([pos[:n_prefix], patches.flatten(0, 1)])
-
-
-def sincos(grid: tuple[int, int], d_model: int, like: Tensor) -> Float[Tensor, "patches d_model"]:
-    """Fixed positions of a grid: sines and cosines of the column, then of the row.
-
-    References:
-        Chen, Xie and He, "An Empirical Study of Training Self-Supervised Vision Transformers",
-        2021, section 4 (2-D sine-cosine embedding); half of the width per axis, temperature 10000.
-    """
-    quarter = torch.arange(d_model // 4, dtype=torch.float64) / (d_model // 4)
-    omega = 10000.0**-quarter
-    rows, columns = (torch.arange(size, dtype=torch.float64) for size in grid)
-    row, column = torch.meshgrid(rows, columns, indexing="ij")
-    angles = [axis.flatten()[:, None] * omega for axis in (column, row)]
-    waves = [wave(angle) for angle in angles for wave in (torch.sin, torch.cos)]
-    return torch.cat(waves, dim=1).to(like)
 
 
 def _convolution(config: HookedViTConfig) -> nn.Conv2d | nn.Conv3d:

@@ -1,8 +1,6 @@
 """From a name to a model."""
 
-import importlib.resources
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +8,21 @@ import torch
 from torch import nn
 
 from vitreous._errors import UnsupportedModelError, WeightsError, unknown
-from vitreous.data import ClassNames, Preprocessing
+from vitreous._registry import shipped_folder, shipped_models
 from vitreous.hooks import Means
 from vitreous.models import adapters
 from vitreous.models._checkpoints import checkpoint_file, unknown_checkpoint
-from vitreous.models._config import HookedViTConfig
-from vitreous.models._saving import FORMAT, load_tensors, read_json, read_tensors, weight_hash
+from vitreous.models._clip import HookedCLIP
+from vitreous.models._saving import load_tensors, read_json, read_tensors, weight_hash
+from vitreous.models._text import HookedTextTransformer
 from vitreous.models._vit import HookedViT
+
+Model = HookedViT | HookedTextTransformer | HookedCLIP
+
+# What a folder's `config.json` calls them.
+KINDS: dict[str, type[Model]] = {
+    kind.format: kind for kind in (HookedViT, HookedTextTransformer, HookedCLIP)
+}
 
 
 def load(
@@ -30,7 +36,7 @@ def load(
     checkpoint: int | None = None,
     device: torch.device | str | None = None,
     dtype: torch.dtype = torch.float32,
-) -> HookedViT:
+) -> Any:
     """Loads a model, in evaluation mode.
 
     Args:
@@ -69,13 +75,34 @@ def load(
         (image_size, image_size) if isinstance(image_size, int) else image_size,
         dtype=dtype,
     )
+    return _load(text, options, checkpoint, device).model
+
+
+def load_with_original(
+    name: str | os.PathLike[str],
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    device: torch.device | str | None = None,
+) -> adapters.Loaded:
+    """A model, as `load` gives it, and the source library's own, to compare it with."""
+    options = adapters.LoadOptions(None if weights is None else Path(weights))
+    return _load(_text(name), options, None, device)
+
+
+def _load(
+    text: str,
+    options: adapters.LoadOptions,
+    checkpoint: int | None,
+    device: torch.device | str | None,
+) -> adapters.Loaded:
+    original = None
     prefix, colon, rest = text.partition(":")
     if colon and prefix in adapters.LOADERS:
         if checkpoint is not None:
             raise unknown_checkpoint(text, checkpoint, [])
         adapter = adapters.loader(prefix)
         options.check(text, adapter.OPTIONS)
-        model = adapter.load(rest, options)
+        model, original = adapter.load(rest, options)
     elif text in shipped_models():
         model = _load_folder(text, shipped_folder() / text, options, checkpoint)
         model.card.setdefault("source", "shipped")
@@ -87,7 +114,7 @@ def load(
         raise unknown("model", text, shipped_models(), hint)
     model.card.setdefault("name", text)
     model.card["weight_hash"] = weight_hash(model)
-    return model.eval().to(device)
+    return adapters.Loaded(model.eval().to(device), original)
 
 
 def _text(name: Any) -> str:
@@ -132,23 +159,12 @@ def from_module(module: nn.Module, processor: Any = None) -> HookedViT:
     return model.eval()
 
 
-def shipped_folder() -> Path:
-    """Where the models that come with the package lie."""
-    return Path(str(importlib.resources.files("vitreous.models"))) / "shipped"
-
-
-def shipped_models() -> list[str]:
-    """The names of the models that come with the package."""
-    folder = shipped_folder()
-    return sorted(p.parent.name for p in folder.glob("*/config.json")) if folder.is_dir() else []
-
-
 def _load_folder(
     name: str, folder: Path, options: adapters.LoadOptions, checkpoint: int | None
-) -> HookedViT:
+) -> Model:
     options.check(name, frozenset({"weights"}))
     about = read_json(folder / "config.json")
-    if about.get("format") != FORMAT:
+    if about.get("format") not in KINDS:
         raise WeightsError(
             f"`config.json` in `{folder}` must describe a Vitreous model; its format is "
             f"{about.get('format')!r}. Load it through the library that wrote it."
@@ -165,14 +181,10 @@ def _load_folder(
     return model
 
 
-def _described(about: dict[str, Any], folder: Path) -> HookedViT:
+def _described(about: dict[str, Any], folder: Path) -> Model:
     """The model of a description, without its weights."""
     try:
-        model = HookedViT(
-            HookedViTConfig.from_dict(about["config"]),
-            labels=_optional(ClassNames.from_json, about.get("labels")),
-            preprocessing=_optional(Preprocessing.from_json, about.get("preprocessing")),
-        )
+        model = KINDS[about["format"]].described(about)
         model.card = dict(about.get("card") or {})
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(
@@ -190,7 +202,3 @@ def _means(folder: Path) -> Means:
             f"`means.safetensors` in `{folder}` must hold means; it can't be read "
             f"({error}). Save the model again, or remove the file."
         ) from error
-
-
-def _optional(make: Callable[[Any], Any], plain: Any) -> Any:
-    return None if plain is None else make(plain)

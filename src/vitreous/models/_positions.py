@@ -18,20 +18,23 @@ class Layout(ABC):
 
     Attributes:
         groups: The words that `select` understands.
-        n_prefix: Tokens in front of those that are averaged.
         read: The one token that the head reads of each sequence; None where all sequences are
             read alike.
         hidden: Tokens that no token attends to, such as padding; None where there are none.
     """
 
     groups: ClassVar[tuple[str, ...]]
-    n_prefix: int = 0
     read: Int[Tensor, " batch"] | None = None
     hidden: Bool[Tensor, "batch keys"] | None = None
 
     @property
     @abstractmethod
     def n_tokens(self) -> int: ...
+
+    @property
+    def n_prefix(self) -> int:
+        """Tokens in front of those that a mean counts."""
+        return 0
 
     @abstractmethod
     def names(self) -> list[str]:

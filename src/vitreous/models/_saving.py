@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import safetensors.torch
 import torch
@@ -13,16 +13,30 @@ from torch import Tensor
 
 from vitreous._errors import WeightsError, nearest
 from vitreous._whole import unwritable, written_whole
-from vitreous.hooks import save_whole
+from vitreous.hooks import Means, save_whole
 
-if TYPE_CHECKING:
-    from vitreous.models._vit import HookedViT
+FORMATS = ("vitreous-vit", "vitreous-text", "vitreous-clip")
 
-FORMAT = "vitreous-vit"
+
+@runtime_checkable
+class Described(Protocol):
+    """A model that a folder can hold."""
+
+    format: ClassVar[str]
+    card: dict[str, Any]
+    means: Means | None
+
+    def describe(self) -> dict[str, Any]: ...
+
+    def state_dict(self) -> dict[str, Tensor]: ...
+
+
+# How many names of weights a message lists.
+_N_LISTED = 3
 
 
 def save_pretrained(
-    model: "HookedViT", folder: str | os.PathLike[str], dtype: torch.dtype | None = None
+    model: Described, folder: str | os.PathLike[str], dtype: torch.dtype | None = None
 ) -> None:
     """Writes a model so that `load(folder)` gives it back.
 
@@ -35,11 +49,6 @@ def save_pretrained(
         OSError: The folder can't be written.
         ValueError: A weight is too large for `dtype`, or that is no floating-point type.
     """
-    if model.cfg.stem:
-        raise ValueError(
-            "`save_pretrained` needs a model that its configuration describes; got one with a stem "
-            "of another library. Save the model that it was converted from."
-        )
     folder = Path(folder)
     about, tensors = _description(model), as_stored(model.state_dict(), dtype)
     try:
@@ -86,17 +95,11 @@ def saved_description(folder: Path) -> dict[str, Any] | None:
         about = read_json(folder / "config.json")
     except WeightsError:
         return None
-    return about if about.get("format") == FORMAT else None
+    return about if about.get("format") in FORMATS else None
 
 
-def _description(model: "HookedViT") -> str:
-    about = {
-        "format": FORMAT,
-        "config": model.cfg.to_dict(),
-        "labels": None if model.labels is None else model.labels.to_json(),
-        "preprocessing": None if model.preprocessing is None else model.preprocessing.to_json(),
-        "card": model.card,
-    }
+def _description(model: Described) -> str:
+    about = {"format": model.format, **model.describe(), "card": model.card}
     try:
         return json.dumps(about, indent=2, ensure_ascii=False)
     except TypeError as error:
@@ -138,8 +141,7 @@ def load_tensors(module: torch.nn.Module, tensors: dict[str, Tensor], source: st
     expected = module.state_dict()
     missing = sorted(set(expected) - set(tensors))
     extra = sorted(set(tensors) - set(expected))
-    if missing or extra:
-        raise WeightsError(_mismatch(source, missing, extra))
+    check_names(source, missing, extra)
     for name, tensor in tensors.items():
         if tensor.shape != expected[name].shape:
             raise WeightsError(
@@ -154,18 +156,33 @@ def load_tensors(module: torch.nn.Module, tensors: dict[str, Tensor], source: st
     module.load_state_dict(tensors)
 
 
-def _mismatch(source: str, missing: list[str], extra: list[str]) -> str:
+def check_names(source: str, missing: list[str], extra: list[str]) -> None:
+    """Raises `WeightsError` unless each weight has a name that the model knows, and it has all.
+
+    Args:
+        source: What a message calls the weights.
+        missing: Names that the model has and the weights lack.
+        extra: Names that the weights have and the model lacks.
+    """
     parts = []
     if missing:
-        near = nearest(missing[0], extra, 1)
-        hint = f" (nearest there: {near[0]})" if near else ""
-        parts.append(f"{len(missing)} missing, first `{missing[0]}`{hint}")
+        parts.append(f"{len(missing)} missing, first {_listed(missing, extra)}")
     if extra:
-        parts.append(f"{len(extra)} unknown, first `{extra[0]}`")
-    return (
-        f"The tensors of {source} must be those of the model; {' and '.join(parts)}. "
-        "Use the weights of this architecture."
-    )
+        parts.append(f"{len(extra)} unknown, first {_listed(extra, [])}")
+    if parts:
+        raise WeightsError(
+            f"The tensors of {source} must be those of the model; {' and '.join(parts)}. "
+            "Use the weights of this architecture."
+        )
+
+
+def _listed(names: list[str], others: list[str]) -> str:
+    """The first few names, each with what it may be called among others."""
+    shown = []
+    for name in names[:_N_LISTED]:
+        near = nearest(name, others, 1)
+        shown.append(f"`{name}`" + (f" (nearest there: {near[0]})" if near else ""))
+    return ", ".join(shown) + (" ..." if len(names) > _N_LISTED else "")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -4,10 +4,11 @@ An adapter is a module here, imported when a name or a module asks for it, and i
 is called (`vitreous._optional.needs` names the extra where it isn't installed). It has what its
 place in the tables below asks for:
 
-- in `LOADERS`: `load(name, options)`, the model of a name behind the prefix, and `OPTIONS`, the
-  names of the `LoadOptions` that it understands;
-- in `CONVERTERS`: `converts(module)`, whether it is responsible for a module, and
-  `convert(module, processor)`, the model that is equal to it (or `UnsupportedModelError`).
+- in `LOADERS`: `load(name, options)`, the `Loaded` model of a name behind the prefix, beside the
+  library's own, and `OPTIONS`, the names of the `LoadOptions` that it understands;
+- in `CONVERTERS`: `converts(module)`, whether it is responsible for a module,
+  `convert(module, processor)`, the model that is equal to it (or `UnsupportedModelError`), and
+  `correspondence(module)`, where the module has the values of our hook points.
 """
 
 import importlib
@@ -15,9 +16,10 @@ from types import ModuleType
 
 from torch import nn
 
+from vitreous.models.adapters._loaded import Loaded
 from vitreous.models.adapters._options import LoadOptions
 
-__all__ = ["CONVERTERS", "LOADERS", "LoadOptions", "converter", "loader"]
+__all__ = ["CONVERTERS", "LOADERS", "LoadOptions", "Loaded", "converter", "loader"]
 
 # The prefix of a name, and the adapter that loads it.
 LOADERS: dict[str, str] = {

@@ -13,14 +13,17 @@ from torch import Tensor, nn
 
 from vitreous._errors import UnsupportedModelError
 from vitreous._optional import needs
+from vitreous.models._config import HookedViTConfig
 from vitreous.models._pooling import Head
 from vitreous.models._saving import load_tensors
 from vitreous.models._vit import HookedViT
 from vitreous.models.adapters import _timm
+from vitreous.models.adapters._loaded import Loaded
 from vitreous.models.adapters._open_clip_config import parts, read_config, weights
+from vitreous.models.adapters._open_clip_correspondence import correspondence as correspondence
 from vitreous.models.adapters._open_clip_images import preprocessing_of
 from vitreous.models.adapters._open_clip_source import Source, find, image_weights
-from vitreous.models.adapters._options import LoadOptions
+from vitreous.models.adapters._options import LoadOptions, Weights
 from vitreous.models.adapters._parts import (
     check_untouched,
     exactly,
@@ -28,13 +31,14 @@ from vitreous.models.adapters._parts import (
     placement,
     unsupported,
 )
+from vitreous.models.adapters._weight_files import read_weights
 
 # ---- from a name
 
 OPTIONS = frozenset({"weights", "revision", "cache_dir", "local_files_only", "image_size"})
 
 
-def load(name: str, options: LoadOptions) -> HookedViT:
+def load(name: str, options: LoadOptions) -> Loaded:
     """Loads the image tower of `ARCH/TAG`, `hf-hub:ORG/NAME` or `local-dir:PATH`.
 
     With a file of weights, the tag says how images are prepared, and may be left out.
@@ -42,15 +46,28 @@ def load(name: str, options: LoadOptions) -> HookedViT:
     source = find(name, options)
     tower = build(source, options.image_size)
     _refuse(tower)  # before anything is downloaded
-    file = options.weights or source.fetch()
-    _fill(tower, image_weights(file), file.name)
+    given = options.given(read_weights)
+    if given is None:
+        file = source.fetch()
+        given = Weights(read_weights(file), file.name)
+    _fill(tower.to(options.loading_dtype), image_weights(given.tensors), given.where)
     if options.image_size is not None and source.is_timm:
         tower.set_input_size(options.image_size)
     record = source.preprocessing | {"size": tower.image_size}
     model = convert(tower.to(options.dtype), record)
-    where = source.where if options.weights is None else file.name
+    where = given.where if options.has_weights else source.where
     model.card["source"] = f"open_clip {_library('open_clip').__version__}, {where}"
-    return model
+    return Loaded(model, lambda: tower)
+
+
+def describe(name: str, options: LoadOptions) -> HookedViTConfig:
+    """What the image tower of a model that open_clip knows by name is made of."""
+    with torch.device("meta"):
+        tower = build(find(name, options))
+    _refuse(tower)
+    if isinstance(tower, _timm_model()):
+        raise unsupported("The tower must be open_clip's own; got one of timm's")
+    return read_config(tower)
 
 
 def build(source: Source, image_size: tuple[int, int] | None = None) -> Any:
@@ -68,8 +85,9 @@ def build(source: Source, image_size: tuple[int, int] | None = None) -> Any:
 def _fill(tower: Any, tensors: dict[str, Tensor], file: str) -> None:
     """Loads a tower's weights as open_clip itself does: other formats, another image size."""
     clip = SimpleNamespace(visual=tower)
+    dtype = next(tower.parameters()).dtype
     named = {
-        f"visual.{name}": tensor.float() if tensor.is_floating_point() else tensor
+        f"visual.{name}": tensor.to(dtype) if tensor.is_floating_point() else tensor
         for name, tensor in tensors.items()
     }
     _library("open_clip.model").resize_pos_embed(named, clip)
@@ -102,7 +120,8 @@ def convert(module: Any, processor: Any = None) -> HookedViT:
         model = _convert_timm(module)
     else:
         place, name = placement(module), f"`{type(module).__name__}`"
-        model = filled(read_config(module), weights(module), place, name)
+        cfg = read_config(module)
+        model = filled(cfg, weights(module, cfg), place, name)
     model.labels = None
     model.preprocessing = preprocessing_of(module, processor, model.cfg)
     version = _library("open_clip").__version__

@@ -14,6 +14,8 @@ from vitreous.models._part_configs import (
     MapConfig,
     NormConfig,
     PoolingConfig,
+    PositionConfig,
+    ResampleConfig,
 )
 from vitreous.models.adapters._parts import (
     all_alike,
@@ -40,6 +42,7 @@ def read_config(module: Any) -> HookedViTConfig:
         head_bias=False,
         ln_pre=_norm(module.ln_pre, "ln_pre", nn.Identity),
         pooling=_pooling(module),
+        position=PositionConfig(resample=ResampleConfig(always=False)),
         **patch_fields(module.conv1, "conv1", tuple(module.image_size)),
         **_blocks_fields(module.transformer),
     )
@@ -76,7 +79,10 @@ def _attention_pooling(module: Any, behind: NormConfig | None) -> PoolingConfig:
         out_bias=attn.out_proj.bias is not None,
         out_norm=behind,
     )
-    return PoolingConfig("map", _norm(pooler.ln_k, "attn_pool.ln_k"), map=pooling)
+    norm = _norm(pooler.ln_k, "attn_pool.ln_k")
+    if _norm(pooler.ln_q, "attn_pool.ln_q") != norm:
+        raise unsupported("Queries and keys must have like norms; got two kinds in `attn_pool`")
+    return PoolingConfig("map", norm, counts_prefix=True, map=pooling)
 
 
 def _blocks_fields(transformer: Any) -> dict[str, Any]:
@@ -184,6 +190,7 @@ _BLOCK_PLACES = {
     "attn.ln_k.bias": "attn.k_norm.b",
     "attn.ln_inner.weight": "attn.z_norm.w",
     "attn.ln_inner.bias": "attn.z_norm.b",
+    "attn.head_scale": "attn.head_scale",  # goes into the values
     "attn.out_proj.weight": "attn.out.weight",
     "attn.out_proj.bias": "attn.out.bias",
     "ls_1.gamma": "attn.gain",
@@ -200,36 +207,64 @@ _BLOCK_PLACES = {
 _BLOCK = "transformer.resblocks."
 
 
-def weights(module: Any) -> dict[str, Tensor]:
+def weights(module: Any, cfg: HookedViTConfig) -> dict[str, Tensor]:
     """The module's weights under our names."""
-    attends = module.attn_pool is not None
-    post = "pooling.map.out_norm" if attends else "ln_final"
-    places = _PLACES | {"ln_post.weight": f"{post}.w", "ln_post.bias": f"{post}.b"}
-    tensors = _pooler_weights(module.attn_pool) if attends else {}
-    state = {k: v for k, v in module.state_dict().items() if not k.startswith("attn_pool.")}
-    for name, tensor in state.items():
-        if name.endswith("attn.head_scale"):
-            continue  # goes into the values, below
-        if name.startswith(_BLOCK):
-            layer, _, rest = name.removeprefix(_BLOCK).partition(".")
-            place = f"blocks.{layer}.{_BLOCK_PLACES[rest]}" if rest in _BLOCK_PLACES else None
-        else:
-            place = places.get(name)
-        if place is None:
-            raise unsupported(f"Each weight must be one that `HookedViT` has; got `{name}`")
-        tensors[place] = tensor
-    tensors["embedding.cls_token"] = tensors["embedding.cls_token"][None, None]
-    if "head.linear.weight" in tensors:
-        tensors["head.linear.weight"] = tensors["head.linear.weight"].T
-    for layer, block in enumerate(module.transformer.resblocks):
-        if getattr(block.attn, "head_scale", None) is not None:
-            _scale_values(tensors, f"blocks.{layer}.attn.qkv.", block.attn)
+    state = module.state_dict()
+    tensors = renamed(state, cfg)
+    unknown = next((name for name in tensors if name in state), None)
+    if unknown is not None:
+        raise unsupported(f"Each weight must be one that `HookedViT` has; got `{unknown}`")
     return tensors
 
 
-def _scale_values(tensors: dict[str, Tensor], qkv: str, attn: Any) -> None:
+def knows(name: str) -> bool:
+    """Whether a weight of an image tower may have this name, in a whole model or alone."""
+    name = name.removeprefix("visual.")
+    return name.startswith(("attn_pool.", "ln_post.")) or _place(name, "") != name
+
+
+def renamed(state: dict[str, Tensor], cfg: HookedViTConfig) -> dict[str, Tensor]:
+    """An image tower's state dict under our names; one that nobody knows keeps its own.
+
+    Of a whole model the image tower is taken.
+
+    Raises:
+        KeyError: A weight of a pooling by attention is missing.
+    """
+    visual = {k.removeprefix("visual."): x for k, x in state.items() if k.startswith("visual.")}
+    state = visual or state
+    attends = cfg.pooling.map is not None
+    post = "pooling.map.out_norm" if attends else "ln_final"
+    tensors = {
+        _place(name, post): tensor
+        for name, tensor in state.items()
+        if not (attends and name.startswith("attn_pool."))
+    }
+    if attends:
+        tensors |= _pooler_weights(state, cfg)
+    if "embedding.cls_token" in tensors:
+        tensors["embedding.cls_token"] = tensors["embedding.cls_token"].flatten()[None, None]
+    if "head.linear.weight" in tensors:
+        tensors["head.linear.weight"] = tensors["head.linear.weight"].T
+    for layer in range(cfg.n_layers):
+        scale = tensors.pop(f"blocks.{layer}.attn.head_scale", None)
+        if scale is not None:
+            _scale_values(tensors, f"blocks.{layer}.attn.qkv.", scale, cfg.head_width)
+    return tensors
+
+
+def _place(name: str, post: str) -> str:
+    """Our name of a weight; the last norm is called `post`."""
+    if name.startswith(_BLOCK):
+        layer, _, rest = name.removeprefix(_BLOCK).partition(".")
+        return f"blocks.{layer}.{_BLOCK_PLACES[rest]}" if rest in _BLOCK_PLACES else name
+    places = _PLACES | {"ln_post.weight": f"{post}.w", "ln_post.bias": f"{post}.b"}
+    return places.get(name, name)
+
+
+def _scale_values(tensors: dict[str, Tensor], qkv: str, scale: Tensor, d_head: int) -> None:
     """Heads that are scaled behind the pattern are heads whose values are scaled."""
-    scale = attn.head_scale.detach().double().flatten().repeat_interleave(attn.head_dim)
+    scale = scale.detach().double().flatten().repeat_interleave(d_head)
     for name in (f"{qkv}weight", f"{qkv}bias"):
         if name in tensors:
             query, key, value = tensors[name].chunk(3)
@@ -237,29 +272,41 @@ def _scale_values(tensors: dict[str, Tensor], qkv: str, attn: Any) -> None:
             tensors[name] = torch.cat([query, key, scaled.to(value)])
 
 
-def _pooler_weights(pooler: Any) -> dict[str, Tensor]:
+def _pooler_weights(state: dict[str, Tensor], cfg: HookedViTConfig) -> dict[str, Tensor]:
     """The first query of a pooler, projected and normed as it meets the keys."""
-    attn, width = pooler.attn, pooler.attn.embed_dim
-    if attn.in_proj_weight is not None:
-        W_q, *W_kv = attn.in_proj_weight.detach().chunk(3)
+    parts = cfg.pooling.map
+    assert parts is not None
+    if "attn_pool.attn.in_proj_weight" in state:
+        W_q, *W_kv = state["attn_pool.attn.in_proj_weight"].detach().chunk(3)
     else:  # the tokens are of another width than what is pooled
-        W_q, *W_kv = (getattr(attn, f"{letter}_proj_weight").detach() for letter in "qkv")
-    query = _normed_first_query(pooler)
-    q = W_q.double() @ query
+        W_q, *W_kv = (state[f"attn_pool.attn.{each}_proj_weight"].detach() for each in "qkv")
+    q = W_q.double() @ _normed_first_query(state, cfg)
     tensors = {"pooling.map.kv.weight": torch.cat(list(W_kv))}
-    if attn.in_proj_bias is not None:
-        bias = attn.in_proj_bias.detach()
-        q = q + bias[:width].double()
-        tensors["pooling.map.kv.bias"] = bias[width:]
-    tensors["pooling.map.query"] = q.to(W_q).unflatten(0, (attn.num_heads, attn.head_dim))
-    norms = pooler.ln_k.state_dict().items()
-    tensors |= {f"ln_final.{ {'weight': 'w', 'bias': 'b'}[name] }": v for name, v in norms}
-    outs = attn.out_proj.state_dict().items()
-    return tensors | {f"pooling.map.out.{name}": tensor for name, tensor in outs}
+    if "attn_pool.attn.in_proj_bias" in state:
+        bias = state["attn_pool.attn.in_proj_bias"].detach()
+        q = q + bias[: len(q)].double()
+        tensors["pooling.map.kv.bias"] = bias[len(q) :]
+    tensors["pooling.map.query"] = q.to(W_q).unflatten(0, (parts.n_heads, parts.d_head))
+    for name, ours in (
+        ("ln_k.weight", "ln_final.w"),
+        ("ln_k.bias", "ln_final.b"),
+        ("attn.out_proj.weight", "pooling.map.out.weight"),
+        ("attn.out_proj.bias", "pooling.map.out.bias"),
+    ):
+        if f"attn_pool.{name}" in state:
+            tensors[ours] = state[f"attn_pool.{name}"]
+    return tensors
 
 
-def _normed_first_query(pooler: Any) -> Tensor:
-    norm = pooler.ln_q
-    weight, bias = (None if p is None else p.detach().double() for p in (norm.weight, norm.bias))
-    query = pooler.query.detach()[0].double()
-    return nn.functional.layer_norm(query, norm.normalized_shape, weight, bias, norm.eps)
+def _normed_first_query(state: dict[str, Tensor], cfg: HookedViTConfig) -> Tensor:
+    norm, query = cfg.pooling.norm, state["attn_pool.query"].detach()[0].double()
+    if norm is None:
+        return query
+    weight, bias = (state.get(f"attn_pool.ln_q.{leaf}") for leaf in ("weight", "bias"))
+    return nn.functional.layer_norm(
+        query,
+        query.shape,
+        None if weight is None else weight.detach().double(),
+        None if bias is None else bias.detach().double(),
+        norm.eps,
+    )

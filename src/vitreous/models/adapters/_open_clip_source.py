@@ -12,7 +12,6 @@ from vitreous._optional import needs
 from vitreous.models._saving import read_json
 from vitreous.models.adapters._network import answers, hub_offline
 from vitreous.models.adapters._options import LoadOptions
-from vitreous.models.adapters._weight_files import read_weights
 
 _CONFIG = "open_clip_config.json"
 
@@ -65,9 +64,8 @@ def find(name: str, options: LoadOptions) -> Source:
     return _from_list(name, options)
 
 
-def image_weights(path: Path) -> dict[str, Tensor]:
-    """The image tower's weights in the file of a whole model, or of a tower."""
-    tensors = read_weights(path)
+def image_weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The image tower's weights among those of a whole model, or of a tower."""
     mine = {name.removeprefix("visual."): x for name, x in tensors.items() if _is_visual(name)}
     return mine or tensors
 
@@ -91,7 +89,7 @@ def _from_list(name: str, options: LoadOptions) -> Source:
     if tag and not library.pretrained.is_pretrained_cfg(architecture, tag):
         hint = f"Tags of `{architecture}`: {', '.join(tags) or 'none'}."
         raise unknown("open_clip checkpoint", name, [f"{architecture}/{t}" for t in tags], hint)
-    if not tag and options.weights is None:
+    if not tag and not options.has_weights:
         raise WeightsError(
             f"`open_clip:{architecture}` must name weights; got none. Pass a tag "
             f"(`open_clip:{architecture}/TAG`, of {', '.join(tags) or 'which there are none'}), or "

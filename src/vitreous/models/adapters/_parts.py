@@ -27,8 +27,25 @@ def exactly(part: Any, where: str, *kinds: type) -> Any:
     """The part, if its class is one of `kinds`: a subclass may compute something else."""
     if type(part) not in kinds:
         words = " or ".join(dict.fromkeys(f"`{kind.__name__}`" for kind in kinds))
-        raise unsupported(f"`{where}` must be a {words}; got a `{type(part).__name__}`")
+        raise unsupported(f"`{where}` must be a {words}; got {described(part)}")
     return part
+
+
+# What a refused class is, in words.
+_FEATURES = {
+    "AttentionPoolLatent": "attention pooling",
+    "AttentionPoolPrr": "attention pooling without weights",
+    "DiffAttention": "differential attention",
+    "DiffParallelScalingBlock": "differential attention and MLP in parallel",
+    "HybridEmbed": "a convolutional stem",
+}
+
+
+def described(part: Any) -> str:
+    """The class of a part, for messages."""
+    name = type(part).__name__
+    feature = _FEATURES.get(name)
+    return f"a `{name}`" + (f" ({feature})" if feature else "")
 
 
 def check_untouched(module: nn.Module, *methods: str) -> None:
@@ -108,6 +125,26 @@ def multihead_fields(attn: Any, where: str) -> dict[str, Any]:
     }
 
 
+def fuse_qkv(tensors: dict[str, Tensor], at: str) -> None:
+    """Puts the weights of queries, keys and values in one, where all three are there.
+
+    Args:
+        tensors: With `{at}q.weight` and so on, which are replaced by `{at}qkv.weight`; likewise
+            biases, of which those that are missing are zero.
+        at: What stands in front of the names.
+    """
+    if not all(f"{at}{letter}.weight" in tensors for letter in "qkv"):
+        return
+    weights = [tensors.pop(f"{at}{letter}.weight") for letter in "qkv"]
+    biases = [tensors.pop(f"{at}{letter}.bias", None) for letter in "qkv"]
+    tensors[f"{at}qkv.weight"] = torch.cat(weights)
+    if any(bias is not None for bias in biases):
+        parts = zip(weights, biases, strict=True)
+        tensors[f"{at}qkv.bias"] = torch.cat(
+            [w.new_zeros(len(w)) if bias is None else bias for w, bias in parts]
+        )
+
+
 def placement(module: nn.Module) -> tuple[torch.device, torch.dtype]:
     """Where a module's weights lie and what they are, all of them."""
     places = {(p.device, p.dtype) for p in module.parameters()}
@@ -128,6 +165,8 @@ def filled(
     source: str,
     *,
     complete: bool = False,
+    folds: bool = True,
+    stem: nn.Module | None = None,
     **about: Any,
 ) -> HookedViT:
     """The model of a configuration with these weights, neutral ones where they have no part.
@@ -141,15 +180,19 @@ def filled(
         place: Device and dtype.
         source: What an error message calls the weights.
         complete: Whether nothing may be missing, since the weights come from a file.
-        about: `labels`, `preprocessing` and `stem` of the `HookedViT`.
+        folds: Whether LayerScale may be folded.
+        stem: What embeds patches, with its weights, where that isn't a convolution.
+        about: `labels` and `preprocessing` of the `HookedViT`.
     """
     device, dtype = place
     with torch.device("meta"):
-        empty = HookedViT(cfg, **about)
+        empty = HookedViT(cfg, **about, stem=None if stem is None else nn.Identity())
     model = empty.to(dtype).to_empty(device=device)
     neutral = {} if complete else _neutral(tensors, model)
     load_tensors(model, tensors | neutral, source)
-    foldable = cfg.layer_scale and dtype in (torch.float32, torch.float64)
+    if stem is not None:
+        model.embedding.patch = stem
+    foldable = folds and cfg.layer_scale and dtype in (torch.float32, torch.float64)
     return fold_layer_scale(model) if foldable else model
 
 

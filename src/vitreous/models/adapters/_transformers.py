@@ -6,21 +6,34 @@ normalized class token (`last_hidden_state[:, 0]`; BEiT as its config says, SigL
 pools): the dense layer with a tanh that some have behind it is a remnant of pretraining and no
 part of the readout. A model of two towers gives its image tower, with CLIP's projection.
 
-ViT-MAE hides patches at random wherever it is run; here it sees all of them, which is the source
-at `mask_ratio=0` and with noise in rising order. SigLIP 2 takes images of any shape, as patches;
-here it takes the square ones whose grid its positions were learned for. A distillation token that
-no head reads is a register here.
+ViT-MAE hides patches at random wherever it is run; here it sees all of them, in reading order:
+the source at `mask_ratio=0`, whose tokens come in the order of its noise and are these once that is
+undone. Hidden patches are those that a stream lacks, `model(stream[:, kept], start_at_layer=0)`;
+the decoder that fills them in is not represented.
+
+SigLIP 2 (NaFlex) takes padded lists of patches of images of any shape. Here it takes images whose
+sides are multiples of the patch size, those of one batch alike, without padding: what comes out is
+what the source gives with `pixel_attention_mask` and `spatial_shapes` at the tokens that are there.
+A distillation token that no head reads is a register here.
+
+`image_size` gives a model what the source does when it is told `interpolate_pos_encoding` (or does
+unasked: DINOv2, DINOv3, BEiT, SigLIP 2) on images of that size.
 """
 
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vitreous._errors import WeightsError, nearest
+from vitreous._errors import WeightsError
 from vitreous.models._config import HookedViTConfig
+from vitreous.models._saving import check_names
 from vitreous.models._vit import HookedViT
-from vitreous.models.adapters._options import LoadOptions
+from vitreous.models.adapters._loaded import Loaded
+from vitreous.models.adapters._options import LoadOptions, Weights
 from vitreous.models.adapters._parts import filled, placement, unsupported
 from vitreous.models.adapters._transformers_config import (
     READOUTS,
@@ -28,37 +41,126 @@ from vitreous.models.adapters._transformers_config import (
     read_config,
     transformers_module,
 )
-from vitreous.models.adapters._transformers_files import Repository, repository
+from vitreous.models.adapters._transformers_correspondence import correspondence as correspondence
+from vitreous.models.adapters._transformers_files import repository
 from vitreous.models.adapters._transformers_images import labels_of, preprocessing_of
-from vitreous.models.adapters._transformers_weights import assembled, placed
+from vitreous.models.adapters._transformers_resize import resized
+from vitreous.models.adapters._transformers_weights import assembled, is_unread, placed
 
-OPTIONS = frozenset({"weights", "revision", "cache_dir", "local_files_only"})
+OPTIONS = frozenset({"weights", "revision", "cache_dir", "local_files_only", "image_size"})
 
 # ---- from a name
 
 
-def load(name: str, options: LoadOptions) -> HookedViT:
+def load(name: str, options: LoadOptions) -> Loaded:
     """Loads a model from a folder, from the hub, or from a file of weights.
 
     Args:
         name: A folder that transformers' `save_pretrained` made, or `ORGANIZATION/REPOSITORY`.
         options: `weights` may lie beside a `config.json` of their own, which then counts.
     """
-    transformers = transformers_module()
+    transformers_module()
     files = repository(name, options)
-    tensors, names, unknown = placed(files.read_weights())
-    module = _skeleton(files, tensors, options.dtype)
+    raw = files.read_weights() if options.tensors is None else options.tensors
+    given = Weights(raw, files.source)
+    model, module = _described(files.config(frozenset(_CLASSES)), given, options)
+    model.preprocessing = files.preprocessing(model.cfg, options.image_size)
+    return Loaded(model, lambda: original(module, raw, files.source))
+
+
+def load_config(config: Any, options: LoadOptions) -> HookedViT:
+    """The model of a configuration in memory, with `options.tensors` as its weights."""
+    given = Weights(options.tensors or {}, "the state dict")
+    return _described(_known(config), given, options)[0]
+
+
+def describe(name: str, options: LoadOptions) -> HookedViTConfig:
+    """What a model from a folder or the hub is made of."""
+    return describe_config(repository(name, options).config(frozenset(_CLASSES)))
+
+
+def describe_config(config: Any) -> HookedViTConfig:
+    """What the model of a configuration is made of, of the class that it names itself."""
+    config = _known(config)
+    own = [each for each in config.architectures or () if each in READOUTS]
+    name = own[0] if own else _CLASSES[config.model_type][0]
+    whole = name in ("CLIPModel", "SiglipModel", "Siglip2Model") or "Classification" in name
+    with torch.device("meta"):
+        module = getattr(transformers_module(), name)(config if whole else _tower(config))
+    return read_config(module, placed(module.state_dict())[0])
+
+
+def _known(config: Any) -> Any:
+    """A copy of a configuration of one of the known types."""
+    model_type = getattr(config, "model_type", None)
+    if model_type not in _CLASSES:
+        raise unsupported(
+            f"`model_type` of a configuration must be one of {', '.join(sorted(_CLASSES))}; got "
+            f"{model_type!r}"
+        )
+    return copy.deepcopy(config)
+
+
+def _tower(config: Any) -> Any:
+    return getattr(config, "vision_config", config)
+
+
+def _described(config: Any, given: Weights, options: LoadOptions) -> tuple[HookedViT, Any]:
+    """The model of a configuration with these weights, and the library's module without them."""
+    source = given.where
+    tensors, names, unknown = placed(given.tensors)
+    module = _skeleton(config, tensors, options.dtype)
     expected, expected_names, _ = placed(module.state_dict())
     unknown += [names[place] for place in tensors if place not in expected]
     missing = [expected_names[place] for place in expected if place not in tensors]
-    _check_names(files.source, missing, unknown)
+    check_names(source, missing, unknown)
     for place, tensor in tensors.items():
-        _check_fit(files.source, names[place], tensor, expected[place])
+        _check_fit(source, names[place], tensor, expected[place])
     converted = {place: tensor.to(options.dtype) for place, tensor in tensors.items()}
-    model = _build(module, converted, (torch.device("cpu"), options.dtype), files.source)
-    model.preprocessing = files.preprocessing(model.cfg)
-    model.card["source"] = f"transformers {transformers.__version__}, {files.source}"
-    return model
+    place = torch.device("cpu"), options.dtype
+    model = _build(module, converted, place, source, options.image_size)
+    model.card["source"] = f"transformers {transformers_module().__version__}, {source}"
+    return model, module
+
+
+def original(skeleton: Any, weights: dict[str, Tensor], source: str) -> Any:
+    """The library's own module, which reads the names of the weights by itself.
+
+    Args:
+        skeleton: A module of the class and configuration, without weights.
+        weights: By the names that they have in the files.
+        source: What a message calls them.
+
+    Raises:
+        WeightsError: transformers doesn't find all of them.
+    """
+    with _quiet():
+        module, found = type(skeleton).from_pretrained(
+            None, config=skeleton.config, state_dict=weights, output_loading_info=True
+        )
+    missing = sorted(name for name in found["missing_keys"] if not is_unread(name))
+    if missing:
+        raise WeightsError(
+            f"transformers itself must find all weights of {source}, or there is nothing to "
+            f"compare with; it lacks {len(missing)}, first `{missing[0]}`. Save the model anew "
+            "with the installed version of transformers."
+        )
+    return module
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bar, and no report of weights that nobody reads."""
+    logging = transformers_module("transformers.utils.logging")
+    shows_bar, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if shows_bar:
+            logging.enable_progress_bar()
 
 
 # The class of a model's type, by what its weights have: a plain tower, or a head.
@@ -82,13 +184,12 @@ _CLASSES = {
 }
 
 
-def _skeleton(files: Repository, tensors: dict[str, Tensor], dtype: torch.dtype) -> Any:
+def _skeleton(config: Any, tensors: dict[str, Tensor], dtype: torch.dtype) -> Any:
     """The module that the weights belong to, without memory for its own."""
-    config = files.config(frozenset(_CLASSES))
     plain, classifier = _CLASSES[config.model_type]
     head = tensors.get("head.linear.weight")
     has_bias = "head.linear.bias" in tensors
-    name, tower = plain, getattr(config, "vision_config", config)
+    name, tower = plain, _tower(config)
     if "head.distillation.weight" in tensors:
         name = "DeiTForImageClassificationWithTeacher"
     elif head is not None and plain == "CLIPVisionModel" and not has_bias:
@@ -110,21 +211,6 @@ def _skeleton(files: Repository, tensors: dict[str, Tensor], dtype: torch.dtype)
 def _is_headless(config: Any) -> bool:
     """Whether it is a classifier's that gives what its head would read."""
     return config.num_labels == 0 and "Classification" in "".join(config.architectures or ())
-
-
-def _check_names(source: str, missing: list[str], unknown: list[str]) -> None:
-    found = []
-    if missing:
-        near = nearest(missing[0], unknown, 1)
-        hint = f" (nearest there: {near[0]})" if near else ""
-        found.append(f"{len(missing)} missing, first `{missing[0]}`{hint}")
-    if unknown:
-        found.append(f"{len(unknown)} unknown, first `{unknown[0]}`")
-    if found:
-        raise WeightsError(
-            f"The tensors of {source} must be those of the model; {' and '.join(found)}. "
-            "Use the weights of this architecture."
-        )
 
 
 def _check_fit(source: str, name: str, tensor: Tensor, expected: Tensor) -> None:
@@ -179,8 +265,11 @@ def _build(
     by_place: dict[str, Tensor],
     place: tuple[torch.device, torch.dtype],
     source: str,
+    image_size: tuple[int, int] | None = None,
 ) -> HookedViT:
     cfg = read_config(module, by_place)
+    if image_size is not None:
+        by_place, cfg = resized(by_place, cfg, image_size)
     tensors = assembled(by_place, cfg)
     if cfg.attention.rotary is not None:
         tensors |= _rotary_tables(module, cfg, place)

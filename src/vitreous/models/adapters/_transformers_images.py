@@ -10,7 +10,11 @@ from vitreous.models._config import HookedViTConfig
 from vitreous.models.adapters._parts import unsupported
 
 # Classes with a pass of their own that is the common one, but for what pictures don't need.
-_SAME = ("BeitImageProcessor", "BeitImageProcessorPil")
+_SAME = (
+    *("BeitImageProcessor", "BeitImageProcessorPil"),
+    *("VideoMAEImageProcessor", "VideoMAEImageProcessorPil"),
+    *("VideoMAEVideoProcessor", "TimesformerVideoProcessor"),
+)
 # A pass that scales numbers and not 8-bit levels.
 _FLOATS = ("DINOv3ViTImageProcessor",)
 _STEPS = ("_preprocess", "resize", "center_crop", "rescale", "normalize", "rescale_and_normalize")

@@ -17,7 +17,8 @@ from vitreous.models._pooling import Head
 from vitreous.models._saving import load_tensors
 from vitreous.models._vit import HookedViT
 from vitreous.models.adapters import _timm
-from vitreous.models.adapters._open_clip_config import parts, read_config, weights
+from vitreous.models.adapters._open_clip_blocks import parts
+from vitreous.models.adapters._open_clip_config import read_config, weights
 from vitreous.models.adapters._open_clip_images import preprocessing_of
 from vitreous.models.adapters._open_clip_source import Source, find, image_weights
 from vitreous.models.adapters._options import LoadOptions

@@ -12,7 +12,6 @@ from vitreous._optional import needs
 from vitreous.models._saving import read_json
 from vitreous.models.adapters._network import answers, hub_offline
 from vitreous.models.adapters._options import LoadOptions
-from vitreous.models.adapters._weight_files import read_weights
 
 _CONFIG = "open_clip_config.json"
 
@@ -23,12 +22,14 @@ class Source:
 
     Attributes:
         where: What its card says of the weights.
+        identifier: What open_clip's own functions know it by.
         model: The `model_cfg` of its configuration.
         preprocessing: How images are prepared, as far as that is on record.
         fetch: Gives the file of weights; downloads it where it must.
     """
 
     where: str
+    identifier: str
     model: dict[str, Any]
     preprocessing: dict[str, Any]
     fetch: Callable[[], Path]
@@ -65,15 +66,27 @@ def find(name: str, options: LoadOptions) -> Source:
     return _from_list(name, options)
 
 
-def image_weights(path: Path) -> dict[str, Tensor]:
-    """The image tower's weights in the file of a whole model, or of a tower."""
-    tensors = read_weights(path)
-    mine = {name.removeprefix("visual."): x for name, x in tensors.items() if _is_visual(name)}
-    return mine or tensors
+def tower_weights(tensors: dict[str, Tensor], tower: str) -> dict[str, Tensor]:
+    """The weights of one tower among those of a whole model, or of a tower alone.
+
+    A whole model has its text tower at `text`, or in pieces beside the image tower.
+    """
+    images, texts = _below(tensors, "visual."), _below(tensors, "text.")
+    if tower == "image":
+        return images if images or texts else tensors
+    if not images:
+        return texts or tensors
+    pieces = {name: x for name, x in tensors.items() if name.startswith(_TEXT_PIECES)}
+    return texts or pieces
 
 
-def _is_visual(name: str) -> bool:
-    return name.startswith("visual.")
+_TEXT_PIECES = (
+    "token_embedding.", "positional_embedding", "transformer.", "ln_final.", "text_projection"
+)  # fmt: skip
+
+
+def _below(tensors: dict[str, Tensor], at: str) -> dict[str, Tensor]:
+    return {name.removeprefix(at): x for name, x in tensors.items() if name.startswith(at)}
 
 
 # ---- open_clip's list
@@ -101,7 +114,9 @@ def _from_list(name: str, options: LoadOptions) -> Source:
     if about.get("quick_gelu") and not model.get("quick_gelu"):
         _refuse_other_activation(name, architecture, tag, known)
     preprocessing = _defaults() | {key: about[key] for key in _RECORD if key in about}
-    return Source(name, model, preprocessing, lambda: _download_tag(name, about, options))
+    return Source(
+        name, architecture, model, preprocessing, lambda: _download_tag(name, about, options)
+    )
 
 
 _RECORD = ("mean", "std", "interpolation", "resize_mode", "fill_color")
@@ -159,7 +174,7 @@ def _from_hub(repository: str, options: LoadOptions) -> Source:
         return _fetched(f"hf-hub:{repository}", download, offline)
 
     described = _fetched(f"hf-hub:{repository}", lambda: download(_CONFIG), offline)
-    return _described(repository, described, fetch)
+    return _described(repository, f"hf-hub:{repository}", described, fetch)
 
 
 def _from_folder(folder: Path) -> Source:
@@ -169,10 +184,10 @@ def _from_folder(folder: Path) -> Source:
             raise _no_weights(f"local-dir:{folder}", "the folder has no file of weights")
         return Path(found)
 
-    return _described(folder.name, folder / _CONFIG, fetch)
+    return _described(folder.name, f"local-dir:{folder}", folder / _CONFIG, fetch)
 
 
-def _described(where: str, file: Path, fetch: Callable[[], Path]) -> Source:
+def _described(where: str, identifier: str, file: Path, fetch: Callable[[], Path]) -> Source:
     about = read_json(file)
     model = about.get("model_cfg", about)
     if not isinstance(model, dict) or not {"embed_dim", "vision_cfg"} <= model.keys():
@@ -181,7 +196,8 @@ def _described(where: str, file: Path, fetch: Callable[[], Path]) -> Source:
             f"`vision_cfg`; got {', '.join(about) or 'nothing'}. Check the name."
         )
     record = about.get("preprocess_cfg") or {}
-    return Source(where, model, _defaults() | {k: record[k] for k in _RECORD if k in record}, fetch)
+    known = _defaults() | {k: record[k] for k in _RECORD if k in record}
+    return Source(where, identifier, model, known, fetch)
 
 
 def _fetched(name: str, download: Callable[[], Any], offline: bool) -> Path:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -50,11 +50,8 @@ def find_text(module: Any) -> TextTower:
         check_untouched(module, "encode_text")
         return TextTower(module, module.text_pool_type, module.text_eos_id)
     tower = getattr(module, "text", module)
-    if type(tower).__name__ == "HFTextEncoder":
-        raise unsupported(
-            "A text tower must be open_clip's own; got one of Hugging Face's, a "
-            f"`{type(tower.transformer).__name__}`"
-        )
+    if _is_hugging_face(tower):
+        refuse_hugging_face(type(tower.transformer).__name__)
     exactly(tower, "text", parts().TextTransformer)
     check_untouched(tower, "_embeds", "_build_additive_mask")
     hides = tower.use_pad_mask or tower.cls_emb is not None
@@ -66,6 +63,30 @@ def find_text(module: Any) -> TextTower:
         tower.pad_id if hides else None,
         tower.cls_emb is not None and not tower.correct_cls_mask,
     )
+
+
+def is_text(module: Any) -> bool:
+    """Whether a module is a text tower alone."""
+    return isinstance(module, parts().TextTransformer) or _is_hugging_face(module)
+
+
+def _is_hugging_face(tower: Any) -> bool:
+    return any(base.__name__ == "HFTextEncoder" for base in type(tower).__mro__)
+
+
+def refuse_hugging_face(name: str) -> NoReturn:
+    raise unsupported(f"A text tower must be open_clip's own; got one of Hugging Face's, `{name}`")
+
+
+def check_whole(module: Any) -> None:
+    """Refuses what isn't a model of two towers of open_clip's own, or was changed.
+
+    Raises:
+        UnsupportedModelError: It says which part.
+    """
+    coca = needs("open_clip.coca_model", extra="clip", feature='load("open_clip:...")').CoCa
+    exactly(module, "module", clip_classes().CLIP, clip_classes().CustomTextCLIP, coca)
+    check_untouched(module, "encode_image", "encode_text", "get_logits")
 
 
 def clip_classes() -> Any:

@@ -2,8 +2,15 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import torch
+
+# Of a model of two towers.
+Tower = Literal["image", "text", "both"]
+
+
+_OPTIONS = ("weights", "revision", "cache_dir", "local_files_only", "image_size", "tower")
 
 
 @dataclass(frozen=True)
@@ -20,6 +27,7 @@ class LoadOptions:
         local_files_only: Whether what isn't there already must not be downloaded.
         image_size: Pixel rows and columns, where they aren't the model's own.
         dtype: Of the weights.
+        tower: What is wanted of a model of two towers; None for all that there is.
     """
 
     weights: Path | None = None
@@ -28,6 +36,7 @@ class LoadOptions:
     local_files_only: bool = False
     image_size: tuple[int, int] | None = None
     dtype: torch.dtype = field(default=torch.float32, kw_only=True)
+    tower: Tower | None = field(default=None, kw_only=True)
 
     def check(self, name: str, understood: frozenset[str]) -> None:
         """Refuses what a source of models doesn't understand.
@@ -35,9 +44,11 @@ class LoadOptions:
         Raises:
             ValueError: An option is set that isn't `understood`.
         """
-        for option in ("weights", "revision", "cache_dir", "local_files_only", "image_size"):
+        for option in _OPTIONS:
             got = getattr(self, option)
-            if got not in (None, False) and option not in understood:
+            # An image model without a text tower is its image tower.
+            is_asked = got not in (None, False) and (option, got) != ("tower", "image")
+            if is_asked and option not in understood:
                 known = ", ".join(f"`{each}`" for each in sorted(understood)) or "none"
                 raise ValueError(
                     f"`{option}` must be left out for {name!r}; got {option}={str(got)!r}. "

@@ -16,6 +16,8 @@ from vitreous.models._config import HookedViTConfig
 from vitreous.models._part_configs import AttentionConfig
 from vitreous.models._processing import fold_layer_scale
 from vitreous.models._saving import load_tensors
+from vitreous.models._text import HookedTextTransformer
+from vitreous.models._text_config import HookedTextConfig
 from vitreous.models._vit import HookedViT
 
 
@@ -153,7 +155,24 @@ def filled(
     return fold_layer_scale(model) if foldable else model
 
 
-def _neutral(tensors: dict[str, Tensor], model: HookedViT) -> dict[str, Tensor]:
+@torch.no_grad()
+def filled_text(
+    cfg: HookedTextConfig,
+    tensors: dict[str, Tensor],
+    place: tuple[torch.device, torch.dtype],
+    source: str,
+) -> HookedTextTransformer:
+    """The same for texts."""
+    device, dtype = place
+    with torch.device("meta"):
+        empty = HookedTextTransformer(cfg)
+    model = empty.to(dtype).to_empty(device=device)
+    load_tensors(model, tensors | _neutral(tensors, model), source)
+    foldable = cfg.layer_scale and dtype in (torch.float32, torch.float64)
+    return fold_layer_scale(model) if foldable else model
+
+
+def _neutral(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     neutral = {}
     for name, tensor in model.state_dict().items():
         if name not in tensors and name.endswith((".bias", ".b")):

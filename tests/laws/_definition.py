@@ -281,7 +281,7 @@ class Definition:
         return [x[:, 0], x[:, 1]] if cfg.distillation_token else [x[:, 0]]
 
     def map_pooled(self, x: Tensor) -> Tensor:
-        """A learned query attends to all tokens."""
+        """A learned query attends to all tokens, or to patches."""
         parts, at = self.cfg.pooling.map, lambda name, value: self.at(f"pooling.map.{name}", value)
         query = torch.stack([self.weights["pooling.map.query"]] * len(x))
         q = at("hook_q", query[:, None])
@@ -289,6 +289,8 @@ class Definition:
         k, v = at("hook_k", kv[:, :, 0]), at("hook_v", kv[:, :, 1])
         k = self.norm("pooling.map.k_norm", parts.k_norm, k)
         scores = torch.einsum("bqhd,bkhd->bhqk", q, k) / math.sqrt(parts.d_head)
+        if not self.cfg.pooling.counts_prefix:
+            scores[..., : self.cfg.n_prefix] = -math.inf
         pattern = at("hook_pattern", softmax(at("hook_attn_scores", scores)))
         z = at("hook_z", torch.einsum("bhqk,bkhd->bqhd", pattern, v))
         pooled = at("hook_attn_out", self.linear("pooling.map.out", z.flatten(2)))

@@ -14,7 +14,7 @@ from timm.models.vision_transformer import VisionTransformer
 
 import vitreous as vt
 from vitreous._errors import WeightsError
-from vitreous.models.adapters import _timm_download
+from vitreous.models.adapters import _network, _timm_download
 
 TINY = {"depth": 1, "embed_dim": 24, "num_heads": 2, "img_size": 32}
 
@@ -41,7 +41,7 @@ def no_network(monkeypatch, tmp_path):
     def refuse(*_args, **_keywords):
         raise OSError("no network")
 
-    monkeypatch.setattr(_timm_download.urllib.request, "urlopen", refuse)
+    monkeypatch.setattr(_network.urllib.request, "urlopen", refuse)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     return tmp_path / "hub"
 
@@ -81,7 +81,7 @@ def test_timm_is_asked_for_what_the_options_say(monkeypatch, tmp_path):
         asked.update(keywords if pretrained else {})
         return create(name, **{key: keywords[key] for key in keywords.keys() & {"img_size"}})
 
-    monkeypatch.setattr(_timm_download, "_answers", lambda _url: True)
+    monkeypatch.setattr(_timm_download, "answers", lambda _url: True)
     monkeypatch.setattr(timm, "create_model", create)
     model = vt.load("timm:test_vit", revision="v2", cache_dir=tmp_path, image_size=64)
     assert asked == {

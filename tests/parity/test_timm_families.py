@@ -47,6 +47,7 @@ NAMES = [
     "vit_small_patch16_rope_224",
     "vit_small_patch16_rope_mixed_ape_224",
     "vit_small_plus_patch16_dinov3",
+    "vit_so150m_patch16_reg4_map_256",
     "vit_so400m_patch14_siglip_384",
     "vit_tiny_r_s16_p8_224",
     "vitamin_small_224",

@@ -74,6 +74,37 @@ def explain(
 
 
 @app.command()
+def check(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A shipped name, a folder, or timm:, hf:, open_clip:, torchvision: or prisma:NAME."
+        ),
+    ],
+    weights: Annotated[
+        Path | None, typer.Option(help="File of weights, such as your own checkpoint.")
+    ] = None,
+    image: Annotated[
+        list[Path] | None,
+        typer.Option(help="Picture to run both on, as often as you like; random ones by default."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where to run; it must know float64.")] = "cpu",
+    tower: Annotated[
+        str, typer.Option(help="Of a model of images and texts: image or text.")
+    ] = "image",
+) -> None:
+    """Compare a model with its source library, value by value; exit code 1 if they differ."""
+    from vitreous.app._check import check_model
+
+    report, remark = check_model(model, weights, image or (), device, tower)
+    print(report)
+    if remark:
+        print(remark)
+    if not report:
+        raise typer.Exit(1)
+
+
+@app.command()
 def train(
     recipe: Annotated[
         str, typer.Argument(help="What to train, such as 'digits'.", show_default=False)

@@ -5,19 +5,28 @@ from vitreous.models._block import Block
 from vitreous.models._cache import TransformerCache
 from vitreous.models._check import CheckReport, CheckRow
 from vitreous.models._checkpoints import kept_steps
+from vitreous.models._clip import CLIPCaches, HookedCLIP
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._factored_matrix import FactoredMatrix
 from vitreous.models._layout import TokenLayout
-from vitreous.models._load import from_module, load, shipped_folder, shipped_models
+from vitreous.models._load import (
+    from_module,
+    load,
+    load_with_original,
+    shipped_folder,
+    shipped_models,
+)
 from vitreous.models._mlp import MLP
 from vitreous.models._names import get_act_name
 from vitreous.models._norms import Norm
+from vitreous.models._parity_report import ParityReport, ParityRow
 from vitreous.models._part_configs import (
     AttentionConfig,
     MapConfig,
     NormConfig,
     PoolingConfig,
     PositionConfig,
+    ResampleConfig,
     RotaryConfig,
 )
 from vitreous.models._processing import (
@@ -25,6 +34,7 @@ from vitreous.models._processing import (
     fold_layer_norm,
     fold_layer_scale,
     fold_value_biases,
+    resample_positions,
 )
 from vitreous.models._results import as_numbers, label_names
 from vitreous.models._rows import StreamRows
@@ -35,16 +45,19 @@ from vitreous.models._text_config import HookedTextConfig
 from vitreous.models._text_layout import TextLayout
 from vitreous.models._transformer import GlassTransformer
 from vitreous.models._vit import HookedViT
+from vitreous.models._zero_shot import ZeroShotClassifier
 
 __all__ = [
     "MLP",
     "Attention",
     "AttentionConfig",
     "Block",
+    "CLIPCaches",
     "CheckReport",
     "CheckRow",
     "FactoredMatrix",
     "GlassTransformer",
+    "HookedCLIP",
     "HookedTextConfig",
     "HookedTextTransformer",
     "HookedViT",
@@ -52,9 +65,12 @@ __all__ = [
     "MapConfig",
     "Norm",
     "NormConfig",
+    "ParityReport",
+    "ParityRow",
     "PoolingConfig",
     "PositionConfig",
     "Readout",
+    "ResampleConfig",
     "RotaryConfig",
     "StreamRows",
     "Target",
@@ -62,6 +78,7 @@ __all__ = [
     "TokenLayout",
     "Tokenizer",
     "TransformerCache",
+    "ZeroShotClassifier",
     "as_numbers",
     "as_stored",
     "center_writing_weights",
@@ -73,6 +90,8 @@ __all__ = [
     "kept_steps",
     "label_names",
     "load",
+    "load_with_original",
+    "resample_positions",
     "saved_description",
     "shipped_folder",
     "shipped_models",

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from vitreous.models._parity import gap, parity
+from vitreous.models._parity_report import ParityReport
 
 if TYPE_CHECKING:
     from vitreous.models._cache import TransformerCache
@@ -28,14 +31,26 @@ class CheckRow:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """The table of `model.check()`; true when every identity holds."""
+    """The table of `model.check()`; true when all identities hold, and all values are the source's.
+
+    Attributes:
+        rows: The identities.
+        parity: How far the model is from its source; None where none was given.
+    """
 
     rows: tuple[CheckRow, ...]
+    parity: ParityReport | None = None
 
     def __bool__(self) -> bool:
-        return all(row.holds for row in self.rows)
+        return all(row.holds for row in self.rows) and (self.parity is None or bool(self.parity))
 
     def __str__(self) -> str:
+        above = "" if self.parity is None else f"{self.parity}\n\n"
+        return above + self._identities()
+
+    __repr__ = __str__
+
+    def _identities(self) -> str:
         width = max(len(row.name) for row in self.rows)
         lines = [f"{'identity (in float64)':<{width}}  {'error':>8}  {'allowed':>8}"]
         for row in self.rows:
@@ -43,29 +58,33 @@ class CheckReport:
             lines.append(f"{row.name:<{width}}  {row.error:8.1e}  {row.tolerance:8.1e}  {verdict}")
         return "\n".join(lines)
 
-    __repr__ = __str__
-
 
 # Exact on one path; where two paths meet (fused and explicit, folded and not), 1e-10.
 _EXACT, _MEETING = 0.0, 1e-10
 
 
 @torch.no_grad()
-def check(model: "GlassTransformer", inputs: Tensor | None = None) -> CheckReport:
-    """Runs the identities on a float64 copy of `model`.
+def check(
+    model: "GlassTransformer", inputs: Tensor | None = None, source: nn.Module | None = None
+) -> CheckReport:
+    """Runs the identities on a float64 copy of `model`, and compares it with its source.
 
     Args:
         model: Any glass transformer.
         inputs: Two or more of what it takes; None draws random ones.
+        source: The module of a source library that the model must be equal to; see `parity`.
     """
-    model = copy.deepcopy(model).double().eval()
-    model.reset_hooks(including_permanent=True)
     if inputs is None:
         inputs = model.random_inputs(2, torch.Generator().manual_seed(0))
-    inputs = inputs.to(model.placement if inputs.is_floating_point() else model.placement.device)
+    inputs = inputs.to(model.placement.device)
+    inputs = inputs.float() if inputs.is_floating_point() else inputs
+    compared = None if source is None else parity(model, source, inputs)
+    model = copy.deepcopy(model).double().eval()
+    model.reset_hooks(including_permanent=True)
+    inputs = inputs.to(model.placement) if inputs.is_floating_point() else inputs
     logits, cache = model.run_with_cache(inputs)
     rows = [CheckRow(*row) for row in _rows(model, inputs, logits, cache)]
-    return CheckReport(tuple(rows))
+    return CheckReport(tuple(rows), compared)
 
 
 def _rows(
@@ -90,12 +109,6 @@ def _rows(
     yield "hooks that do nothing change nothing", gap(_noop_logits(model, inputs), plain), _EXACT
     alone = model(inputs[:1])
     yield f"{model.takes} don't see one another", gap(alone, plain[:1]), _MEETING
-
-
-def gap(a: Tensor, b: Tensor) -> float:
-    """max|a - b| / max|b|; 0 for two zeros, and where both are the same infinity."""
-    scale = b[b.isfinite()].abs().max().item() if b.isfinite().any() else 1.0
-    return torch.where(a == b, 0.0, a - b).abs().max().item() / (scale or 1.0)
 
 
 def _block_error(model: "GlassTransformer", cache: "TransformerCache") -> float:

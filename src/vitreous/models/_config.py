@@ -117,6 +117,11 @@ class TransformerConfig:
         return self.d_mlp is None
 
     @property
+    def n_prefix(self) -> int:
+        """Tokens in front of patches, or of words."""
+        return 0
+
+    @property
     def has_second_head(self) -> bool:
         """Whether a distillation token has a head of its own."""
         return False
@@ -246,7 +251,6 @@ class HookedViTConfig(TransformerConfig):
 
     @property
     def n_prefix(self) -> int:
-        """Tokens in front of the patches."""
         return int(self.cls_token) + int(self.distillation_token) + self.n_registers
 
     @property

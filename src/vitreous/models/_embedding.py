@@ -5,13 +5,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vitreous.hooks import HookPoint
+from vitreous.models._base_embedding import BaseEmbedding
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._layout import TokenLayout
 from vitreous.models._norms import make_norm
+from vitreous.models._positions import resampled, sincos
 from vitreous.models._read_only import ReadOnly, no_bias, share_memory
 
 
-class Embedding(nn.Module):
+class Embedding(BaseEmbedding):
     """Patches, class, distillation and register tokens, and their positions.
 
     A stem, where there is one, is a module of another library, from images to patches
@@ -40,14 +42,14 @@ class Embedding(nn.Module):
         self.pos = nn.Parameter(torch.randn(n_positions, d_model) * 0.02) if learned else None
 
     def forward(
-        self, images: Float[Tensor, "batch channels rows columns"]
+        self, inputs: Float[Tensor, "batch channels rows columns"]
     ) -> Float[Tensor, "batch tokens d_model"]:
         """Tokens without their positions."""
-        patches = self.patches(images)
+        patches = self.patches(inputs)
         if self.patch_norm is not None:
             patches = self.patch_norm(self.hook_patches(patches))
         prefix = [
-            tokens.expand(len(images), -1, -1)
+            tokens.expand(len(inputs), -1, -1)
             for tokens in (self.cls_token, self.distillation_token, self.registers)
             if tokens is not None
         ]
@@ -98,11 +100,9 @@ class Embedding(nn.Module):
 
     @property
     def writes_its_weights(self) -> bool:
-        """Whether the stream that it begins is linear in its parameters."""
         return self.patch_norm is None and not self.config.stem
 
     def written(self) -> list[tuple[Tensor | None, int]]:
-        """Each parameter that it writes to the stream, and the dimension that is `d_model`."""
         patch = self.convolution()
         tokens = (self.cls_token, self.distillation_token, self.registers, self.pos)
         return [(patch.weight, 0), (patch.bias, 0), *((each, -1) for each in tokens)]
@@ -115,24 +115,11 @@ class Embedding(nn.Module):
         pos = self.pos
         if pos is None:
             pos = sincos(grid, self.config.d_model, like=next(self.parameters()))
+        elif grid != self.config.grid and position.resample is not None:
+            n_still = self.config.n_prefix if position.prefix else 0
+            pos = resampled(pos, n_still, self.config.grid, grid, position.resample)
         n_missing = self.config.n_prefix + grid[0] * grid[1] - len(pos)
         return torch.cat([pos.new_zeros(n_missing, pos.shape[1]), pos]) if n_missing else pos
-
-
-def sincos(grid: tuple[int, int], d_model: int, like: Tensor) -> Float[Tensor, "patches d_model"]:
-    """Fixed positions of a grid: sines and cosines of the column, then of the row.
-
-    References:
-        Chen, Xie and He, "An Empirical Study of Training Self-Supervised Vision Transformers",
-        2021, section 4 (2-D sine-cosine embedding); half of the width per axis, temperature 10000.
-    """
-    quarter = torch.arange(d_model // 4, dtype=torch.float64) / (d_model // 4)
-    omega = 10000.0**-quarter
-    rows, columns = (torch.arange(size, dtype=torch.float64) for size in grid)
-    row, column = torch.meshgrid(rows, columns, indexing="ij")
-    angles = [axis.flatten()[:, None] * omega for axis in (column, row)]
-    waves = [wave(angle) for angle in angles for wave in (torch.sin, torch.cos)]
-    return torch.cat(waves, dim=1).to(like)
 
 
 def _tokens(count: int, d_model: int) -> nn.Parameter | None:

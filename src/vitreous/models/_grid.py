@@ -13,7 +13,7 @@ def layout_of(cfg: HookedViTConfig, grid: tuple[int, int], *, has_grid: bool = T
 
     Without `has_grid` only their number is known.
     """
-    readouts = {"cls": "cls", "cls_mean": "cls_patches", "mean": "patches"}
+    readouts = {"cls": "cls", "cls_mean": "cls_patches", "mean": "patches", "map": "patches"}
     readout = readouts.get(cfg.pooling.kind, "all")
     if cfg.pooling.counts_prefix and cfg.pooling.kind != "cls":
         readout = "all"
@@ -45,17 +45,21 @@ def grid_for(cfg: HookedViTConfig, images: Any) -> tuple[int, int]:
     (rows, columns), (height, width) = cfg.image_shape, cfg.patch_shape
     fits = shape[2] % height == 0 and shape[3] % width == 0 and 0 not in shape[2:]
     if has_fixed_grid(cfg) or not fits:
+        can_resample = fits and not (cfg.stem or has_fixed_tokens(cfg))
+        other = ", or `vt.models.resample_positions(model)` for any size" * can_resample
         raise ValueError(
             f"Images must be {rows} x {columns} pixels for this model; got "
-            f"{shape[2]} x {shape[3]}. Use `model.preprocess(image)`."
+            f"{shape[2]} x {shape[3]}. Use `model.preprocess(image)`{other}."
         )
     return shape[2] // height, shape[3] // width
 
 
 def has_fixed_grid(cfg: HookedViTConfig) -> bool:
     """Whether something is held for each patch of the configured size."""
-    learned = cfg.position is not None and cfg.position.kind == "learned"
-    return learned or cfg.stem or has_fixed_tokens(cfg)
+    position = cfg.position
+    learned = position is not None and position.kind == "learned"
+    resampled = position is not None and position.resample is not None and position.resample.always
+    return (learned and not resampled) or cfg.stem or has_fixed_tokens(cfg)
 
 
 def has_fixed_tokens(cfg: HookedViTConfig) -> bool:

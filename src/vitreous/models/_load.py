@@ -2,26 +2,67 @@
 
 import importlib.resources
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict, Unpack, overload
 
 import torch
 from torch import nn
 
 from vitreous._errors import UnsupportedModelError, WeightsError, unknown
-from vitreous.data import ClassNames, Preprocessing
 from vitreous.hooks import Means
 from vitreous.models import adapters
 from vitreous.models._checkpoints import checkpoint_file, unknown_checkpoint
-from vitreous.models._config import HookedViTConfig
-from vitreous.models._saving import FORMAT, load_tensors, read_json, read_tensors, weight_hash
+from vitreous.models._clip import HookedCLIP
+from vitreous.models._saving import load_tensors, read_json, read_tensors, weight_hash
+from vitreous.models._text import HookedTextTransformer
 from vitreous.models._vit import HookedViT
+
+Model = HookedViT | HookedTextTransformer | HookedCLIP
+
+# What a folder's `config.json` calls them.
+KINDS: dict[str, type[Model]] = {
+    kind.format: kind for kind in (HookedViT, HookedTextTransformer, HookedCLIP)
+}
+
+
+class _Options(TypedDict, total=False):
+    """The keywords of `load` that don't change what comes out."""
+
+    weights: str | os.PathLike[str] | None
+    revision: str | None
+    cache_dir: str | os.PathLike[str] | None
+    local_files_only: bool
+    image_size: int | tuple[int, int] | None
+    checkpoint: int | None
+    device: torch.device | str | None
+    dtype: torch.dtype
+
+
+_Name = str | os.PathLike[str]
+
+
+@overload
+def load(name: _Name, *, tower: Literal["image"], **options: Unpack[_Options]) -> HookedViT: ...
+
+
+@overload
+def load(
+    name: _Name, *, tower: Literal["text"], **options: Unpack[_Options]
+) -> HookedTextTransformer: ...
+
+
+@overload
+def load(name: _Name, *, tower: Literal["both"], **options: Unpack[_Options]) -> HookedCLIP: ...
+
+
+@overload
+def load(name: _Name, *, tower: None = None, **options: Unpack[_Options]) -> Any: ...
 
 
 def load(
-    name: str | os.PathLike[str],
+    name: _Name,
     *,
+    tower: adapters.Tower | None = None,
     weights: str | os.PathLike[str] | None = None,
     revision: str | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
@@ -30,13 +71,15 @@ def load(
     checkpoint: int | None = None,
     device: torch.device | str | None = None,
     dtype: torch.dtype = torch.float32,
-) -> HookedViT:
+) -> Any:
     """Loads a model, in evaluation mode.
 
     Args:
         name: A shipped model (`"digits"`), a name behind its source (`"timm:NAME"`,
             `"hf:OWNER/NAME"`, `"open_clip:ARCH/TAG"`, `"torchvision:NAME"`, `"prisma:NAME"`), or a
             folder that `save_pretrained` made.
+        tower: What to load of a model of images and texts: its `"image"` or `"text"` tower, or
+            `"both"`, a `HookedCLIP`. None means all that its weights have.
         weights: A safetensors file to read instead of downloading.
         revision: Branch, tag or commit of the repository to download from.
         cache_dir: Where downloads are kept; None means where the source library keeps them.
@@ -51,7 +94,7 @@ def load(
 
     Raises:
         UnknownNameError: No such model, or no such checkpoint of it.
-        UnsupportedModelError: A model with a feature that `HookedViT` lacks; it names the feature.
+        UnsupportedModelError: A model with a feature that ours lacks; it names the feature.
         WeightsError: Weights that are missing, can't be read or don't fit.
         ValueError: An option that this source of models doesn't understand.
     """
@@ -68,14 +111,37 @@ def load(
         local_files_only,
         (image_size, image_size) if isinstance(image_size, int) else image_size,
         dtype=dtype,
+        tower=tower,
     )
+    return _load(text, options, checkpoint, device).model
+
+
+def load_with_original(
+    name: str | os.PathLike[str],
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    device: torch.device | str | None = None,
+    tower: Literal["image", "text"] = "image",
+) -> adapters.Loaded:
+    """A model, as `load` gives it, and the source library's own, to compare it with."""
+    options = adapters.LoadOptions(None if weights is None else Path(weights), tower=tower)
+    return _load(_text(name), options, None, device)
+
+
+def _load(
+    text: str,
+    options: adapters.LoadOptions,
+    checkpoint: int | None,
+    device: torch.device | str | None,
+) -> adapters.Loaded:
+    original = None
     prefix, colon, rest = text.partition(":")
     if colon and prefix in adapters.LOADERS:
         if checkpoint is not None:
             raise unknown_checkpoint(text, checkpoint, [])
         adapter = adapters.loader(prefix)
         options.check(text, adapter.OPTIONS)
-        model = adapter.load(rest, options)
+        model, original = adapter.load(rest, options)
     elif text in shipped_models():
         model = _load_folder(text, shipped_folder() / text, options, checkpoint)
         model.card.setdefault("source", "shipped")
@@ -85,9 +151,10 @@ def load(
         known = [*shipped_models(), *(f"{each}:NAME" for each in adapters.LOADERS)]
         hint = f"Known: {', '.join(known)}, or a folder that `save_pretrained` made."
         raise unknown("model", text, shipped_models(), hint)
+    _require_tower(model, options.tower)
     model.card.setdefault("name", text)
     model.card["weight_hash"] = weight_hash(model)
-    return model.eval().to(device)
+    return adapters.Loaded(model.eval().to(device), original)
 
 
 def _text(name: Any) -> str:
@@ -107,18 +174,56 @@ def _require_floating(dtype: Any) -> None:
         )
 
 
-def from_module(module: nn.Module, processor: Any = None) -> HookedViT:
-    """Converts a model of another library, with whatever weights it has, to a `HookedViT`.
+def _require_tower(model: Model, tower: adapters.Tower | None) -> None:
+    if tower is not None and not isinstance(model, _TOWERS[tower]):
+        raise ValueError(
+            f"`tower` must be one that the model has; got {tower!r} for a {type(model).__name__}. "
+            "Leave it out."
+        )
 
-    The result is in evaluation mode, on the module's device and in its dtype, and equal to it.
+
+_TOWERS = {"image": HookedViT, "text": HookedTextTransformer, "both": HookedCLIP}
+
+
+@overload
+def from_module(
+    module: nn.Module, processor: Any = None, *, tower: Literal["image"]
+) -> HookedViT: ...
+
+
+@overload
+def from_module(
+    module: nn.Module, processor: Any = None, *, tower: Literal["text"]
+) -> HookedTextTransformer: ...
+
+
+@overload
+def from_module(
+    module: nn.Module, processor: Any = None, *, tower: Literal["both"]
+) -> HookedCLIP: ...
+
+
+@overload
+def from_module(module: nn.Module, processor: Any = None, *, tower: None = None) -> Any: ...
+
+
+def from_module(
+    module: nn.Module, processor: Any = None, *, tower: adapters.Tower | None = None
+) -> Any:
+    """Converts a model of another library, with whatever weights it has, to one of glass.
+
+    The result is in evaluation mode, on the module's device and in its dtype, and equal to it: a
+    `HookedViT`, a `HookedTextTransformer`, or a `HookedCLIP` for a model with both towers.
 
     Args:
         module: A model of a library that has an adapter.
-        processor: What that library prepares images (and texts) with, where the module itself has
-            no record of it.
+        processor: What that library prepares images and texts with, where the module itself has
+            no record of it: an image processor, a tokenizer, or one that is both.
+        tower: What to convert of a model with two towers; None means both.
 
     Raises:
         UnsupportedModelError: A module that can't be represented; `vt.wrap` takes any.
+        ValueError: A tower that the module doesn't have.
     """
     adapter = adapters.converter(module)
     if adapter is None:
@@ -126,7 +231,8 @@ def from_module(module: nn.Module, processor: Any = None) -> HookedViT:
             f"`from_module` takes a transformer of {' or '.join(adapters.CONVERTERS)}; got "
             f"{type(module).__name__}. Use `vt.wrap(module)` for hooks on any module."
         )
-    model = adapter.convert(module, processor)
+    model = adapters.convert(adapter, module, processor, tower)
+    _require_tower(model, tower)
     model.card.setdefault("name", type(module).__name__)
     model.card["weight_hash"] = weight_hash(model)
     return model.eval()
@@ -145,10 +251,10 @@ def shipped_models() -> list[str]:
 
 def _load_folder(
     name: str, folder: Path, options: adapters.LoadOptions, checkpoint: int | None
-) -> HookedViT:
+) -> Model:
     options.check(name, frozenset({"weights"}))
     about = read_json(folder / "config.json")
-    if about.get("format") != FORMAT:
+    if about.get("format") not in KINDS:
         raise WeightsError(
             f"`config.json` in `{folder}` must describe a Vitreous model; its format is "
             f"{about.get('format')!r}. Load it through the library that wrote it."
@@ -165,14 +271,10 @@ def _load_folder(
     return model
 
 
-def _described(about: dict[str, Any], folder: Path) -> HookedViT:
+def _described(about: dict[str, Any], folder: Path) -> Model:
     """The model of a description, without its weights."""
     try:
-        model = HookedViT(
-            HookedViTConfig.from_dict(about["config"]),
-            labels=_optional(ClassNames.from_json, about.get("labels")),
-            preprocessing=_optional(Preprocessing.from_json, about.get("preprocessing")),
-        )
+        model = KINDS[about["format"]].described(about)
         model.card = dict(about.get("card") or {})
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(
@@ -190,7 +292,3 @@ def _means(folder: Path) -> Means:
             f"`means.safetensors` in `{folder}` must hold means; it can't be read "
             f"({error}). Save the model again, or remove the file."
         ) from error
-
-
-def _optional(make: Callable[[Any], Any], plain: Any) -> Any:
-    return None if plain is None else make(plain)

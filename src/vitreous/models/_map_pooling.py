@@ -1,4 +1,4 @@
-"""Pooling by attention: a learned query reads all tokens."""
+"""Pooling by attention: a learned query reads the tokens."""
 
 import torch
 from jaxtyping import Float
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vitreous.hooks import HookPoint
-from vitreous.models._config import HookedViTConfig
+from vitreous.models._config import TransformerConfig
 from vitreous.models._mlp import MLP
 from vitreous.models._norms import make_norm, normalize
 
@@ -19,18 +19,20 @@ class MapPooling(nn.Module):
     `hook_mlp_out` and `hook_pooled` are `[batch 1 d_out]`.
 
     The query is held as it meets the keys: projected and, where the source does so, normalized.
+    Where it reads patches alone, the scores of the tokens in front of them are minus infinity.
 
     References:
         Zhai, Kolesnikov, Houlsby and Beyer, "Scaling Vision Transformers", 2022, appendix
         (MAP head); Lee et al., "Set Transformer", 2019, section 3.2.
     """
 
-    def __init__(self, config: HookedViTConfig) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         parts = config.pooling.map
         assert parts is not None
         self.n_heads, self.d_head = parts.n_heads, parts.d_head
         self.attn_scale = self.d_head**-0.5
+        self.n_unread = 0 if config.pooling.counts_prefix else config.n_prefix
         width = parts.n_heads * parts.d_head
         self.query = nn.Parameter(torch.randn(parts.n_heads, parts.d_head))
         self.kv = nn.Linear(config.d_model, 2 * width, bias=parts.kv_bias)
@@ -56,7 +58,7 @@ class MapPooling(nn.Module):
             scores = self.hook_attn_scores(self.scores(q, k))
             z = self.mix(self.hook_pattern(self.softmax(scores)), v)
         else:
-            q, k, v = (each.transpose(1, 2) for each in (q, k, v))
+            q, k, v = q.transpose(1, 2), self._read(k), self._read(v)
             z = functional.scaled_dot_product_attention(q, k, v, scale=self.attn_scale)
             z = z.transpose(1, 2)
         pooled = self.hook_attn_out(self.write(self.hook_z(z)))
@@ -96,7 +98,8 @@ class MapPooling(nn.Module):
         k: Float[Tensor, "batch keys heads d_head"],
     ) -> Float[Tensor, "batch heads queries keys"]:
         """Exactly what the softmax sees."""
-        return (q.transpose(1, 2) * self.attn_scale) @ k.permute(0, 2, 3, 1)
+        read = (q.transpose(1, 2) * self.attn_scale) @ self._read(k).transpose(2, 3)
+        return functional.pad(read, (self.n_unread, 0), value=-torch.inf)
 
     def softmax(
         self, scores: Float[Tensor, "batch heads 1 keys"]
@@ -143,6 +146,10 @@ class MapPooling(nn.Module):
     @property
     def _out_per_head(self) -> Float[Tensor, "d_out heads d_head"]:
         return self.out.weight.unflatten(1, (self.n_heads, self.d_head))
+
+    def _read(self, x: Tensor) -> Float[Tensor, "batch heads keys d_head"]:
+        """Keys or values of the tokens that are read."""
+        return x[:, self.n_unread :].transpose(1, 2)
 
     def _half(self, x: Tensor, place: int) -> Tensor:
         weight = self.kv.weight.chunk(2)[place]

@@ -18,6 +18,7 @@ Activation = Literal["gelu", "gelu_tanh", "quick_gelu", "relu", "silu", "solu"]
 PositionKind = Literal["learned", "sincos"]
 # Those that read one token of a text.
 PLACES = ("first", "last", "eot")
+ResampleFilter = Literal["bicubic", "bilinear"]
 PoolingKind = Literal["cls", "mean", "cls_mean", "map", "none", "first", "last", "eot"]
 
 
@@ -48,20 +49,52 @@ class NormConfig:
 
 
 @dataclass(frozen=True)
+class ResampleConfig:
+    """How learned positions are resampled for patches of another grid than theirs.
+
+    Attributes:
+        filter: `"bicubic"` or `"bilinear"`.
+        antialias: Whether the filter widens where positions become fewer.
+        in_float32: Whether it is done in float32 whatever the weights are, as many sources do.
+        always: Whether every pass on images of another size does it. Else such images are refused,
+            and `resample_positions` makes a model that takes them.
+    """
+
+    filter: ResampleFilter = "bicubic"
+    antialias: bool = True
+    in_float32: bool = False
+    always: bool = True
+
+    def __post_init__(self) -> None:
+        require_kind("ResampleConfig.filter", self.filter, ResampleFilter)
+        require_truths(self, "antialias", "in_float32", "always")
+
+
+@dataclass(frozen=True)
 class PositionConfig:
     """An embedding of the position that is added to the tokens.
 
     Attributes:
         kind: `"learned"`, or fixed `"sincos"`.
         prefix: Whether class, distillation and register tokens have positions too.
+        resample: How learned positions are resampled for images of another size; None where that
+            isn't known, and such images are refused.
     """
 
     kind: PositionKind = "learned"
     prefix: bool = True
+    resample: ResampleConfig | None = None
 
     def __post_init__(self) -> None:
         require_kind("PositionConfig.kind", self.kind, PositionKind)
         require_truths(self, "prefix")
+        require_part("PositionConfig.resample", self.resample, ResampleConfig)
+        require(
+            self.resample is None or self.kind == "learned",
+            "`PositionConfig.resample` stands where positions are learned",
+            f"kind={self.kind!r}",
+            "Leave it out: others are computed for any grid",
+        )
 
 
 @dataclass(frozen=True)
@@ -180,7 +213,7 @@ class PoolingConfig:
             at their `"first"` token, their `"last"`, or the one that ends them (`"eot"`).
         norm: The last norm.
         norm_first: Whether it acts on tokens, or on what was pooled (timm's `fc_norm`).
-        counts_prefix: Whether a mean counts class and register tokens too.
+        counts_prefix: Whether a mean, or pooling by attention, reads class and register tokens too.
         map: The parts of `"map"`.
     """
 
@@ -217,8 +250,9 @@ def read_part(name: str, kind: Any, plain: dict[str, Any]) -> Any:
     return kind(**values)
 
 
-# Of the parts of an attention or a pooling.
+# Of the parts of positions, an attention or a pooling.
 _INNER_PARTS: dict[str, type] = {
+    "resample": ResampleConfig,
     "qk_norm": NormConfig,
     "rotary": RotaryConfig,
     "z_norm": NormConfig,

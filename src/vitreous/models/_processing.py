@@ -13,10 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from vitreous.models._config import TransformerConfig
+from vitreous.models._grid import has_fixed_tokens
 from vitreous.models._norms import Norm
-from vitreous.models._part_configs import NormConfig, PoolingConfig
+from vitreous.models._part_configs import NormConfig, PoolingConfig, ResampleConfig
 from vitreous.models._saving import weight_hash
 from vitreous.models._transformer import GlassTransformer
+from vitreous.models._vit import HookedViT
 
 Glass = TypeVar("Glass", bound=GlassTransformer)
 
@@ -158,6 +160,42 @@ def fold_layer_scale(model: Glass) -> Glass:
                 if target.bias is not None:
                     target.bias.copy_(source.bias.double() * gain.double())
     return _noted(folded, "fold_layer_scale")
+
+
+@torch.no_grad()
+def resample_positions(model: HookedViT, how: ResampleConfig | None = None) -> HookedViT:
+    """Lets images of any size in: learned positions are resampled in every pass on another size.
+
+    At the model's own size nothing changes. Converted models know how their source resamples
+    (`model.cfg.position.resample`; what `interpolate_pos_encoding` does in transformers).
+
+    Args:
+        model: With learned positions, and nothing else that is held for each patch.
+        how: How it is done; None means as the source does it.
+
+    Raises:
+        ValueError: No positions to resample, no `how` where no source says so, or blocks or a stem
+            that take one size only.
+    """
+    position = model.cfg.position
+    if (
+        position is None
+        or position.kind != "learned"
+        or model.cfg.stem
+        or has_fixed_tokens(model.cfg)
+    ):
+        raise ValueError(
+            "`resample_positions` needs learned positions, and neither a stem nor rotary or "
+            "relative positions in the blocks; got another model. Load it with `image_size=`."
+        )
+    how = how or position.resample
+    if how is None:
+        raise ValueError(
+            "`resample_positions` must know how; got a model whose source doesn't say so. Pass "
+            "`how=vt.models.ResampleConfig(...)`."
+        )
+    always = dataclasses.replace(position, resample=dataclasses.replace(how, always=True))
+    return _noted(_like(model, model.cfg.replace(position=always)), "resample_positions")
 
 
 def _like(model: Glass, cfg: TransformerConfig) -> Glass:

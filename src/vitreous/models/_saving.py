@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import safetensors.torch
 import torch
@@ -13,16 +13,26 @@ from torch import Tensor
 
 from vitreous._errors import WeightsError, nearest
 from vitreous._whole import unwritable, written_whole
-from vitreous.hooks import save_whole
+from vitreous.hooks import Means, save_whole
 
-if TYPE_CHECKING:
-    from vitreous.models._vit import HookedViT
+FORMATS = ("vitreous-vit", "vitreous-text", "vitreous-clip")
 
-FORMAT = "vitreous-vit"
+
+@runtime_checkable
+class Described(Protocol):
+    """A model that a folder can hold."""
+
+    format: ClassVar[str]
+    card: dict[str, Any]
+    means: Means | None
+
+    def describe(self) -> dict[str, Any]: ...
+
+    def state_dict(self) -> dict[str, Tensor]: ...
 
 
 def save_pretrained(
-    model: "HookedViT", folder: str | os.PathLike[str], dtype: torch.dtype | None = None
+    model: Described, folder: str | os.PathLike[str], dtype: torch.dtype | None = None
 ) -> None:
     """Writes a model so that `load(folder)` gives it back.
 
@@ -35,11 +45,6 @@ def save_pretrained(
         OSError: The folder can't be written.
         ValueError: A weight is too large for `dtype`, or that is no floating-point type.
     """
-    if model.cfg.stem:
-        raise ValueError(
-            "`save_pretrained` needs a model that its configuration describes; got one with a stem "
-            "of another library. Save the model that it was converted from."
-        )
     folder = Path(folder)
     about, tensors = _description(model), as_stored(model.state_dict(), dtype)
     try:
@@ -86,17 +91,11 @@ def saved_description(folder: Path) -> dict[str, Any] | None:
         about = read_json(folder / "config.json")
     except WeightsError:
         return None
-    return about if about.get("format") == FORMAT else None
+    return about if about.get("format") in FORMATS else None
 
 
-def _description(model: "HookedViT") -> str:
-    about = {
-        "format": FORMAT,
-        "config": model.cfg.to_dict(),
-        "labels": None if model.labels is None else model.labels.to_json(),
-        "preprocessing": None if model.preprocessing is None else model.preprocessing.to_json(),
-        "card": model.card,
-    }
+def _description(model: Described) -> str:
+    about = {"format": model.format, **model.describe(), "card": model.card}
     try:
         return json.dumps(about, indent=2, ensure_ascii=False)
     except TypeError as error:

@@ -2,16 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from vitreous._errors import HookError
+from vitreous.data import ClassNames
 from vitreous.models._map_pooling import MapPooling
 from vitreous.models._norms import Norm
+
+# What `torch.nn.functional.normalize` takes for the length of shorter vectors.
+_SHORTEST = 1e-12
 
 if TYPE_CHECKING:
     from vitreous.models._cache import TransformerCache
@@ -43,12 +48,16 @@ class Target:
         model: Whose output it is about.
         coefficients: The weight of each output, `[1 or images, outputs]`; None for a function.
         function: The metric, where the target is one.
+        constant: What is added, `[1 or images]`; None for nothing.
+        normalizes: Whether outputs are embeddings that are divided by their length first.
     """
 
     name: str
     model: "GlassTransformer" = field(repr=False)
     coefficients: Float[Tensor, "batch labels"] | None = None
     function: Callable[[Tensor], Tensor] | None = None
+    constant: Float[Tensor, " batch"] | None = None
+    normalizes: bool = False
 
     def __call__(self, logits: Float[Tensor, "batch labels"]) -> Float[Tensor, " batch"]:
         """The target's value for each image, in the units of the output (logits)."""
@@ -62,12 +71,15 @@ class Target:
                 f"{list(logits.shape)}. Use a function for a model that pools nothing."
             )
         self._require_rows(len(logits))
-        return (logits * coefficients).sum(-1)
+        logits = functional.normalize(logits, dim=-1) if self.normalizes else logits
+        value = (logits * coefficients).sum(-1)
+        return value if self.constant is None else value + self.constant.to(logits)
 
     def readout(self, cache: "TransformerCache") -> Readout:
         """The target as weights on the last residual stream of one run.
 
-        Exact: norm scales and pooling weights are those of the run, so the reading is linear.
+        Exact: norm scales, pooling weights and the length of an embedding that is divided by it
+        are those of the run, so the reading is linear.
 
         Raises:
             ValueError: The target is a function, or the model pools nothing, or is another one
@@ -89,12 +101,13 @@ class Target:
 
         Raises:
             ValueError: No single vector exists: for functions, for targets that differ from image
-                to image, and for models with two heads or two halves of one, or that pool by
-                attention. Use `readout(cache)` there.
+                to image, for embeddings that are divided by their length, and for models with two
+                heads or two halves of one, or that pool by attention. Use `readout(cache)` there.
         """
         coefficients = self._coefficients()
         model = self.model
         why = "one target per image" if len(coefficients) != 1 else _lacks_one_direction(model)
+        why = "embeddings that are divided by their length" if self.normalizes else why
         if why is not None:
             raise ValueError(
                 f"`direction` exists where one vector suffices; got {why}. "
@@ -109,7 +122,13 @@ class Target:
         coefficients = self._coefficients().to(model.placement)
         n_images = cache.n_images
         self._require_rows(n_images)
+        if self.normalizes:
+            output = cache.at("hook_post_head_pre_normalize")
+            length = output.norm(dim=-1, keepdim=True).clamp_min(_SHORTEST)
+            coefficients = coefficients / length
         directions, constant = self._behind_norm(coefficients, cache)
+        if self.constant is not None:
+            constant = constant + self.constant.to(constant)
         norm, first = model.ln_final, model.cfg.pooling.normalizes_tokens
         if norm is not None and not first:
             constant = constant + _bias_of(norm, directions)
@@ -217,22 +236,46 @@ def _through_map(
     return weights, constant.expand(len(pattern))
 
 
+@runtime_checkable
+class Outputs(Protocol):
+    """What has outputs, and perhaps names for them."""
+
+    labels: ClassNames | None
+
+    @property
+    def n_outputs(self) -> int: ...
+
+
+class Question(NamedTuple):
+    """What was asked of some outputs: weights on them, or a function of them."""
+
+    name: str
+    coefficients: Float[Tensor, "batch labels"] | None = None
+    function: Callable[[Tensor], Tensor] | None = None
+
+
 def make_target(model: "GlassTransformer", what: Any, minus: Any, name: str | None) -> Target:
     """Builds a target from class names, indices, groups, lists, vectors or a function."""
     if isinstance(what, Target) and minus is None:
         _require_own(what, model)
         return what if name is None else replace(what, name=name)
+    asked = question(model, what, minus, name)
+    return Target(asked.name, model, asked.coefficients, asked.function)
+
+
+def question(outputs: Outputs, what: Any, minus: Any, name: str | None) -> Question:
+    """The same for anything that has outputs."""
     if minus is None and _is_metric(what):
-        return Target(name or getattr(what, "__name__", "metric"), model, function=what)
-    plus, title = _coefficients_of(model, what)
+        return Question(name or getattr(what, "__name__", "metric"), function=what)
+    plus, title = _coefficients_of(outputs, what)
     if minus is not None:
-        less, other = _coefficients_of(model, minus)
+        less, other = _coefficients_of(outputs, minus)
         plus, less = _of_one_length([plus, less])
         plus, title = plus - less, f"{title} - {other}"
-    return Target(name or title, model, plus)
+    return Question(name or title, plus)
 
 
-def _coefficients_of(model: "GlassTransformer", what: Any) -> tuple[Tensor, str]:
+def _coefficients_of(model: Outputs, what: Any) -> tuple[Tensor, str]:
     """Weights on the outputs, `[1 or images, outputs]`, and what to call them."""
     if _is_metric(what) or (isinstance(what, Target) and what.function is not None):
         raise ValueError(
@@ -253,7 +296,7 @@ def _coefficients_of(model: "GlassTransformer", what: Any) -> tuple[Tensor, str]
     if isinstance(what, tuple):
         return _group([_coefficients_of(model, each) for each in what])
     index = _class_index(model, what)
-    weights = torch.zeros(1, _n_outputs(model), dtype=torch.float64)
+    weights = torch.zeros(1, model.n_outputs, dtype=torch.float64)
     weights[0, index] = 1
     return weights, model.labels[index] if model.labels is not None else f"class {index}"
 
@@ -295,8 +338,8 @@ def _of_one_length(parts: list[Tensor]) -> list[Tensor]:
     return list(torch.broadcast_tensors(*parts))
 
 
-def _class_index(model: "GlassTransformer", what: Any) -> int:
-    n = _n_outputs(model)
+def _class_index(model: Outputs, what: Any) -> int:
+    n = model.n_outputs
     if isinstance(what, str):
         if model.labels is None:
             raise ValueError(
@@ -321,20 +364,16 @@ def _class_index(model: "GlassTransformer", what: Any) -> int:
     return what
 
 
-def _vector(model: "GlassTransformer", vector: Tensor) -> Tensor:
-    if vector.ndim not in (1, 2) or vector.shape[-1] != _n_outputs(model):
+def _vector(model: Outputs, vector: Tensor) -> Tensor:
+    if vector.ndim not in (1, 2) or vector.shape[-1] != model.n_outputs:
         raise ValueError(
-            f"A vector as target must have one entry per output, {_n_outputs(model)}; got shape "
+            f"A vector as target must have one entry per output, {model.n_outputs}; got shape "
             f"{list(vector.shape)}. Pass a combination of this model's outputs."
         )
     return vector.detach().double().clone().reshape(-1, vector.shape[-1])
 
 
-def _n_outputs(model: "GlassTransformer") -> int:
-    return model.cfg.d_pooled if model.cfg.n_classes is None else model.cfg.n_classes
-
-
-def _require_own(target: Target, model: "GlassTransformer") -> None:
+def _require_own(target: Target, model: Any) -> None:
     if target.model is not model:
         raise ValueError(
             f"A target must be about the model that it is used with; got {target.name!r} of "

@@ -43,6 +43,7 @@ class HookedTextTransformer(GlassTransformer):
     """
 
     takes: ClassVar = "texts"
+    format: ClassVar = "vitreous-text"
     cfg: HookedTextConfig
     layout: TextLayout
     embedding: TextEmbedding
@@ -116,6 +117,19 @@ class HookedTextTransformer(GlassTransformer):
 
     def like(self, cfg: HookedTextConfig) -> Self:
         return type(self)(cfg, labels=self.labels, tokenizer=self.tokenizer)
+
+    def describe(self) -> dict[str, Any]:
+        labels = None if self.labels is None else self.labels.to_json()
+        return {"config": self.cfg.to_dict(), "labels": labels}
+
+    @classmethod
+    def described(cls, about: dict[str, Any]) -> Self:
+        """An untrained model, without the tokenizer, which no description holds."""
+        labels = about.get("labels")
+        return cls(
+            HookedTextConfig.from_dict(about["config"]),
+            labels=None if labels is None else ClassNames.from_json(labels),
+        )
 
     def _read(self, count: int, n_tokens: int) -> Int[Tensor, " batch"] | None:
         """The token that is read of each text, where its place is the same in all."""

@@ -4,17 +4,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vitreous.models._positions import Layout
+from vitreous.models._base_embedding import BaseEmbedding
+from vitreous.models._base_layout import Layout
 from vitreous.models._text_config import HookedTextConfig
 
 
-class TextEmbedding(nn.Module):
+class TextEmbedding(BaseEmbedding):
     """One vector per token of the vocabulary, a class token behind them, and positions."""
 
     def __init__(self, config: HookedTextConfig) -> None:
         super().__init__()
         self.config = config
-        d_model = config.d_model
+        d_model, self.patch_norm = config.d_model, None
         self.tokens = nn.Parameter(torch.randn(config.vocab_size, d_model) * 0.02)
         self.cls_token = (
             nn.Parameter(torch.randn(1, 1, d_model) * 0.02) if config.cls_token else None
@@ -24,12 +25,12 @@ class TextEmbedding(nn.Module):
             nn.Parameter(torch.randn(config.n_tokens, d_model) * 0.02) if has_positions else None
         )
 
-    def forward(self, tokens: Int[Tensor, "batch words"]) -> Float[Tensor, "batch tokens d_model"]:
+    def forward(self, inputs: Int[Tensor, "batch words"]) -> Float[Tensor, "batch tokens d_model"]:
         """Tokens without their positions."""
-        embedded = nn.functional.embedding(tokens, self.tokens)
+        embedded = nn.functional.embedding(inputs, self.tokens)
         if self.cls_token is None:
             return embedded
-        return torch.cat([embedded, self.cls_token.expand(len(tokens), -1, -1)], 1)
+        return torch.cat([embedded, self.cls_token.expand(len(inputs), -1, -1)], 1)
 
     def positions(self, layout: Layout) -> Float[Tensor, "tokens d_model"] | None:
         """What is added to each token; texts shorter than the context have the first of them."""
@@ -48,9 +49,7 @@ class TextEmbedding(nn.Module):
 
     @property
     def writes_its_weights(self) -> bool:
-        """Whether the stream that it begins is linear in its parameters."""
         return True
 
     def written(self) -> list[tuple[Tensor | None, int]]:
-        """Each parameter that it writes to the stream, and the dimension that is `d_model`."""
         return [(self.tokens, -1), (self.cls_token, -1), (self.pos, -1)]

@@ -12,22 +12,21 @@ from torch import Tensor, nn
 from vitreous._errors import HookError
 from vitreous.data import ClassNames
 from vitreous.hooks import ActivationCache, HookedModule, HookPoint, Means, NamesFilter
+from vitreous.models._base_embedding import BaseEmbedding
+from vitreous.models._base_layout import Layout
 from vitreous.models._block import Block
 from vitreous.models._cache import TransformerCache
 from vitreous.models._check import CheckReport, check
 from vitreous.models._config import TransformerConfig
 from vitreous.models._derivation import TransformerDerivation
-from vitreous.models._embedding import Embedding
 from vitreous.models._names import canonical_name, component_site
 from vitreous.models._norms import make_norm, normalize
 from vitreous.models._points import axes_of
 from vitreous.models._pooling import Head, Pooling
-from vitreous.models._positions import Layout
 from vitreous.models._rotary import Rotary
 from vitreous.models._saving import save_pretrained, weight_hash
 from vitreous.models._span import block_range, last_watched, reached
 from vitreous.models._target import Target, make_target
-from vitreous.models._text_embedding import TextEmbedding
 from vitreous.models._weights import WeightViews
 
 ReturnType = Literal["logits", "pre_logits"]
@@ -49,13 +48,14 @@ class GlassTransformer(WeightViews, HookedModule):
         means: Average activations over the training data, for mean ablation.
     """
 
-    # What it takes, and one of them, in error messages.
+    # What it takes, in words, and what a folder of it is called in its `config.json`.
     takes: ClassVar[str]
+    format: ClassVar[str]
 
     def __init__(
         self,
         cfg: TransformerConfig,
-        embedding: Embedding | TextEmbedding,
+        embedding: BaseEmbedding,
         layout: Layout,
         rotary: Rotary | None,
     ) -> None:
@@ -111,6 +111,20 @@ class GlassTransformer(WeightViews, HookedModule):
     @abstractmethod
     def like(self, cfg: Any) -> Self:
         """An untrained model of another configuration, that takes the same inputs."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Plain values from which `described` makes this model again, but for its weights."""
+
+    @classmethod
+    @abstractmethod
+    def described(cls, about: dict[str, Any]) -> Self:
+        """An untrained model of what `describe` gave."""
+
+    @property
+    def n_outputs(self) -> int:
+        """Logits, or entries of the features that come out where there is no head."""
+        return self.cfg.d_pooled if self.cfg.n_classes is None else self.cfg.n_classes
 
     @property
     def placement(self) -> Tensor:
@@ -336,13 +350,19 @@ class GlassTransformer(WeightViews, HookedModule):
         """
         return make_target(self, what, minus, name)
 
-    def check(self, inputs: Tensor | None = None) -> CheckReport:
+    def check(
+        self, inputs: Tensor | None = None, *, source: nn.Module | None = None
+    ) -> CheckReport:
         """Runs the identities of a residual-stream model on this one; print the result.
 
         Args:
             inputs: Two or more of what the model takes; None draws random ones.
+            source: The module of timm, transformers, open_clip or torchvision that this model
+                was converted from. Then each value that both show is compared too, in float64
+                and in float32. A model that was processed (`center_writing_weights` and the
+                like) has other values inside by design.
         """
-        return check(self, inputs)
+        return check(self, inputs, source)
 
     def save_pretrained(self, folder: Any, dtype: torch.dtype | None = None) -> None:
         """Writes `config.json`, `model.safetensors` and, with means, `means.safetensors`."""

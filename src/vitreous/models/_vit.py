@@ -9,11 +9,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vitreous.data import ClassNames, Preprocessing
+from vitreous.models._base_layout import Layout
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._embedding import Embedding
 from vitreous.models._grid import grid_for, has_fixed_tokens, layout_of
 from vitreous.models._layout import TokenLayout
-from vitreous.models._positions import Layout
 from vitreous.models._rotary import Rotary
 from vitreous.models._transformer import GlassTransformer
 
@@ -36,6 +36,7 @@ class HookedViT(GlassTransformer):
     """
 
     takes: ClassVar = "images"
+    format: ClassVar = "vitreous-vit"
     cfg: HookedViTConfig
     layout: TokenLayout
     embedding: Embedding
@@ -98,6 +99,25 @@ class HookedViT(GlassTransformer):
     def like(self, cfg: HookedViTConfig) -> Self:
         stem = copy.deepcopy(self.embedding.patch) if cfg.stem else None
         return type(self)(cfg, labels=self.labels, preprocessing=self.preprocessing, stem=stem)
+
+    def describe(self) -> dict[str, Any]:
+        if self.cfg.stem:
+            raise ValueError(
+                "`save_pretrained` needs a model that its configuration describes; got one with a "
+                "stem of another library. Save the model that it was converted from."
+            )
+        about = {"labels": self.labels, "preprocessing": self.preprocessing}
+        plain = {name: None if each is None else each.to_json() for name, each in about.items()}
+        return {"config": self.cfg.to_dict(), **plain}
+
+    @classmethod
+    def described(cls, about: dict[str, Any]) -> Self:
+        labels, how = about.get("labels"), about.get("preprocessing")
+        return cls(
+            HookedViTConfig.from_dict(about["config"]),
+            labels=None if labels is None else ClassNames.from_json(labels),
+            preprocessing=None if how is None else Preprocessing.from_json(how),
+        )
 
     def _require_stream(self, x: Tensor, layout: Layout | None) -> None:
         super()._require_stream(x, layout)

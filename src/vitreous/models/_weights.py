@@ -12,12 +12,11 @@ from vitreous.models._factored_matrix import FactoredMatrix
 from vitreous.models._read_only import ReadOnly, no_bias, share_memory
 
 if TYPE_CHECKING:
+    from vitreous.models._base_embedding import BaseEmbedding
+    from vitreous.models._base_layout import Layout
     from vitreous.models._block import Block
     from vitreous.models._config import TransformerConfig
-    from vitreous.models._embedding import Embedding
     from vitreous.models._pooling import Head
-    from vitreous.models._positions import Layout
-    from vitreous.models._text_embedding import TextEmbedding
 
 
 class WeightViews(nn.Module):
@@ -30,7 +29,7 @@ class WeightViews(nn.Module):
     """
 
     blocks: "Sequence[Block]"
-    embedding: "Embedding | TextEmbedding"
+    embedding: "BaseEmbedding"
     head: "Head"
     cfg: "TransformerConfig"
     layout: "Layout"

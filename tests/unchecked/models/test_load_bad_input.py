@@ -14,7 +14,7 @@ from torch import nn
 
 import vitreous as vt
 from vitreous._errors import UnknownNameError, UnsupportedModelError, WeightsError
-from vitreous.models.adapters import _timm_download
+from vitreous.models.adapters import _network, _timm_download
 
 TINY = {"depth": 2, "embed_dim": 24, "num_heads": 2, "num_classes": 3}
 
@@ -43,11 +43,6 @@ def refusal(module: nn.Module) -> str:
             "`blocks.0` must be a `Block` or `EvaBlock` or `ResPostBlock` or",
         ),
         ("vit_tiny_patch16_224", {"global_pool": "prr"}, "(attention pooling without weights)"),
-        (
-            "vit_base_patch16_siglip_224",
-            {"class_token": True},
-            "got `pool_include_prefix=False`",
-        ),
         ("vit_tiny_patch16_224", {"global_pool": "max"}, "got `global_pool='max'`"),
         ("vit_tiny_patch16_224", {"act_layer": "elu"}, "`blocks.0.mlp.act` must be a `GELU` or"),
         ("vit_tiny_patch16_224", {"norm_layer": "simplenorm"}, "got a `SimpleNorm`"),
@@ -224,7 +219,7 @@ def fail(*_args, **_keywords):
 
 @pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "resnet18", "vit_medium_patch16"])
 def test_a_name_of_another_architecture_is_refused_before_any_download(name, monkeypatch):
-    monkeypatch.setattr(_timm_download.urllib.request, "urlopen", fail)
+    monkeypatch.setattr(_network.urllib.request, "urlopen", fail)
     with pytest.raises((UnsupportedModelError, UnknownNameError)) as error:
         vt.load(f"timm:{name}")
     assert "`vt.wrap(module)`" in str(error.value) or "Nearest" in str(error.value)
@@ -248,7 +243,7 @@ def raising(error: Exception):
 
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "vit_huge_patch14_gap_224.in1k_ijepa"])
 def test_without_a_network_one_line_names_the_file_to_pass(name, monkeypatch, empty_cache):
-    monkeypatch.setattr(_timm_download.urllib.request, "urlopen", raising(OSError("no network")))
+    monkeypatch.setattr(_network.urllib.request, "urlopen", raising(OSError("no network")))
     with pytest.raises(WeightsError, match=r"can't be reached\. Pass a file: `load") as error:
         vt.load(f"timm:{name}")
     assert f'`load("timm:{name}", weights="FILE.safetensors")`' in str(error.value)
@@ -261,8 +256,8 @@ def test_a_network_that_never_answers_is_given_up(monkeypatch, empty_cache):
         released.wait()
         raise OSError("too late")
 
-    monkeypatch.setattr(_timm_download, "_PATIENCE", 0.05)
-    monkeypatch.setattr(_timm_download.urllib.request, "urlopen", never_answer)
+    monkeypatch.setattr(_network, "_PATIENCE", 0.05)
+    monkeypatch.setattr(_network.urllib.request, "urlopen", never_answer)
     with pytest.raises(WeightsError, match="can't be reached"):
         vt.load("timm:vit_tiny_patch16_224")
     released.set()
@@ -275,7 +270,7 @@ def breaking_off(create, *args, pretrained=False, **keywords):
 
 
 def test_a_download_that_breaks_is_one_line(monkeypatch, empty_cache):
-    monkeypatch.setattr(_timm_download, "_answers", lambda _url: True)
+    monkeypatch.setattr(_timm_download, "answers", lambda _url: True)
     monkeypatch.setattr(timm, "create_model", functools.partial(breaking_off, timm.create_model))
     with pytest.raises(
         WeightsError, match=r"got ConnectionError \(half of it\). Pass a file.* or try again.$"
@@ -284,7 +279,7 @@ def test_a_download_that_breaks_is_one_line(monkeypatch, empty_cache):
 
 
 def test_nothing_is_downloaded_where_that_is_switched_off(monkeypatch, empty_cache):
-    monkeypatch.setattr(_timm_download.urllib.request, "urlopen", fail)
+    monkeypatch.setattr(_network.urllib.request, "urlopen", fail)
     with pytest.raises(WeightsError, match=r"downloads are switched off\. Pass a file"):
         vt.load("timm:vit_tiny_patch16_224", local_files_only=True)
 
@@ -295,13 +290,13 @@ def test_a_revision_of_weights_outside_of_a_repository_is_refused(monkeypatch):
 
 
 def test_an_image_that_positions_do_not_fit_is_refused_before_any_download(monkeypatch):
-    monkeypatch.setattr(_timm_download.urllib.request, "urlopen", fail)
+    monkeypatch.setattr(_network.urllib.request, "urlopen", fail)
     with pytest.raises(UnsupportedModelError, match="`image_size` must have room for a patch"):
         vt.load("timm:vit_tiny_patch16_224", image_size=8)
 
 
 def test_an_architecture_that_nobody_trained_says_so(monkeypatch):
-    monkeypatch.setattr(_timm_download.urllib.request, "urlopen", fail)
+    monkeypatch.setattr(_network.urllib.request, "urlopen", fail)
     with pytest.raises(WeightsError, match="must have pretrained weights; timm has none for it"):
         vt.load("timm:vit_base_patch32_plus_256")
 

@@ -19,6 +19,8 @@ from vitreous.models._clip import HookedCLIP
 from vitreous.models._saving import load_tensors
 from vitreous.models._text import HookedTextTransformer, Tokenizer
 from vitreous.models._vit import HookedViT
+from vitreous.models.adapters._loaded import Loaded
+from vitreous.models.adapters._open_clip_correspondence import correspondence as correspondence
 from vitreous.models.adapters._open_clip_source import Source, find, tower_weights
 from vitreous.models.adapters._open_clip_text import (
     check_whole,
@@ -45,12 +47,17 @@ from vitreous.models.adapters._weight_files import read_weights
 OPTIONS = frozenset({"weights", "revision", "cache_dir", "local_files_only", "image_size", "tower"})
 
 
-def load(name: str, options: LoadOptions) -> HookedViT | HookedTextTransformer | HookedCLIP:
+def load(name: str, options: LoadOptions) -> Loaded:
     """Loads `ARCH/TAG`, `hf-hub:ORG/NAME` or `local-dir:PATH`, or one tower of it.
 
     With a file of weights, the tag says how images are prepared, and may be left out. A file of an
     image tower alone gives that.
     """
+    if options.tower == "text" and options.image_size is not None:
+        raise ValueError(
+            f"`image_size` must be left out for a text tower; got {options.image_size}. "
+            "Leave it out."
+        )
     source = find(name, options)
     towers = _build(source, options)  # before anything is downloaded
     file = options.weights or source.fetch()
@@ -60,10 +67,11 @@ def load(name: str, options: LoadOptions) -> HookedViT | HookedTextTransformer |
     for each, tower in towers.items():
         _fill(tower, each, tower_weights(tensors, each), file.name)
     models = {each: _converted(each, tower, source, options) for each, tower in towers.items()}
-    model = models.popitem()[1] if len(models) == 1 else _joined(models, tensors, file.name)
+    alone = len(models) == 1
+    model = next(iter(models.values())) if alone else _joined(models, tensors, file.name)
     where = source.where if options.weights is None else file.name
     model.card["source"] = f"open_clip {_library('open_clip').__version__}, {where}"
-    return model
+    return Loaded(model, (lambda: next(iter(towers.values()))) if alone else None)
 
 
 def _build(source: Source, options: LoadOptions) -> dict[str, Any]:
@@ -106,7 +114,7 @@ def build(source: Source, image_size: tuple[int, int] | None = None) -> Any:
 
 def build_text(source: Source) -> Any:
     """The text tower of a configuration, with random weights."""
-    text = source.model["text_cfg"]
+    text = source.text
     if text.get("hf_model_name"):  # which is never built, since that downloads something
         refuse_hugging_face(text["hf_model_name"])
     return clip_classes()._build_text_tower(source.embed_dim, text, source.quick_gelu)

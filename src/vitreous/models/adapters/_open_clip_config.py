@@ -6,7 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from vitreous.models._config import HookedViTConfig
-from vitreous.models._part_configs import MapConfig, NormConfig, PoolingConfig
+from vitreous.models._part_configs import (
+    MapConfig,
+    NormConfig,
+    PoolingConfig,
+    PositionConfig,
+    ResampleConfig,
+)
 from vitreous.models.adapters._open_clip_blocks import (
     block_weights,
     blocks_fields,
@@ -31,6 +37,7 @@ def read_config(module: Any) -> HookedViTConfig:
         head_bias=False,
         ln_pre=norm_of(module.ln_pre, "ln_pre", nn.Identity),
         pooling=_pooling(module),
+        position=PositionConfig(resample=ResampleConfig(always=False)),
         **patch_fields(module.conv1, "conv1", tuple(module.image_size)),
         **blocks_fields(module.transformer),
     )
@@ -67,7 +74,8 @@ def _attention_pooling(module: Any, behind: NormConfig | None) -> PoolingConfig:
         out_bias=attn.out_proj.bias is not None,
         out_norm=behind,
     )
-    return PoolingConfig("map", norm_of(pooler.ln_k, "attn_pool.ln_k"), map=pooling)
+    norm = norm_of(pooler.ln_k, "attn_pool.ln_k")
+    return PoolingConfig("map", norm, counts_prefix=True, map=pooling)
 
 
 # ---- weights

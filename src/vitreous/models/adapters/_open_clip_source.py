@@ -39,6 +39,10 @@ class Source:
         return self.model["vision_cfg"]
 
     @property
+    def text(self) -> dict[str, Any]:
+        return self.model.get("text_cfg", {})
+
+    @property
     def embed_dim(self) -> int:
         return self.model["embed_dim"]
 

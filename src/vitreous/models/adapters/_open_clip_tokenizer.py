@@ -57,7 +57,7 @@ def tokenizer_of(source: Any, cfg: HookedTextConfig) -> OpenClipTokenizer | None
 
 def tokenizer_of_source(source: Source, options: LoadOptions) -> Any:
     """open_clip's own tokenizer for a model; None, with a warning, where it can't be had."""
-    is_bundled = not source.model["text_cfg"].get("hf_tokenizer_name")
+    is_bundled = not source.text.get("hf_tokenizer_name")
     hub = _library("huggingface_hub")
     offline = options.local_files_only or not (is_bundled or answers(hub.constants.ENDPOINT))
     try:

@@ -14,7 +14,7 @@ from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from vitreous._errors import UnsupportedModelError
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._part_configs import AttentionConfig
-from vitreous.models._processing import fold_layer_scale
+from vitreous.models._processing import Glass, fold_layer_scale
 from vitreous.models._saving import load_tensors
 from vitreous.models._text import HookedTextTransformer
 from vitreous.models._text_config import HookedTextConfig
@@ -29,8 +29,25 @@ def exactly(part: Any, where: str, *kinds: type) -> Any:
     """The part, if its class is one of `kinds`: a subclass may compute something else."""
     if type(part) not in kinds:
         words = " or ".join(dict.fromkeys(f"`{kind.__name__}`" for kind in kinds))
-        raise unsupported(f"`{where}` must be a {words}; got a `{type(part).__name__}`")
+        raise unsupported(f"`{where}` must be a {words}; got {described(part)}")
     return part
+
+
+# What a refused class is, in words.
+_FEATURES = {
+    "AttentionPoolLatent": "attention pooling",
+    "AttentionPoolPrr": "attention pooling without weights",
+    "DiffAttention": "differential attention",
+    "DiffParallelScalingBlock": "differential attention and MLP in parallel",
+    "HybridEmbed": "a convolutional stem",
+}
+
+
+def described(part: Any) -> str:
+    """The class of a part, for messages."""
+    name = type(part).__name__
+    feature = _FEATURES.get(name)
+    return f"a `{name}`" + (f" ({feature})" if feature else "")
 
 
 def check_untouched(module: nn.Module, *methods: str) -> None:
@@ -130,6 +147,7 @@ def filled(
     source: str,
     *,
     complete: bool = False,
+    stem: nn.Module | None = None,
     **about: Any,
 ) -> HookedViT:
     """The model of a configuration with these weights, neutral ones where they have no part.
@@ -143,16 +161,15 @@ def filled(
         place: Device and dtype.
         source: What an error message calls the weights.
         complete: Whether nothing may be missing, since the weights come from a file.
-        about: `labels`, `preprocessing` and `stem` of the `HookedViT`.
+        stem: What embeds patches, with its weights, where that isn't a convolution.
+        about: `labels` and `preprocessing` of the `HookedViT`.
     """
-    device, dtype = place
     with torch.device("meta"):
-        empty = HookedViT(cfg, **about)
-    model = empty.to(dtype).to_empty(device=device)
-    neutral = {} if complete else _neutral(tensors, model)
-    load_tensors(model, tensors | neutral, source)
-    foldable = cfg.layer_scale and dtype in (torch.float32, torch.float64)
-    return fold_layer_scale(model) if foldable else model
+        empty = HookedViT(cfg, **about, stem=None if stem is None else nn.Identity())
+    model = _weighted(empty, tensors, place, source, complete)
+    if stem is not None:
+        model.embedding.patch = stem
+    return _folded(model)
 
 
 @torch.no_grad()
@@ -163,13 +180,28 @@ def filled_text(
     source: str,
 ) -> HookedTextTransformer:
     """The same for texts."""
-    device, dtype = place
     with torch.device("meta"):
         empty = HookedTextTransformer(cfg)
+    return _folded(_weighted(empty, tensors, place, source, complete=False))
+
+
+def _weighted(
+    empty: Glass,
+    tensors: dict[str, Tensor],
+    place: tuple[torch.device, torch.dtype],
+    source: str,
+    complete: bool,
+) -> Glass:
+    device, dtype = place
     model = empty.to(dtype).to_empty(device=device)
-    load_tensors(model, tensors | _neutral(tensors, model), source)
-    foldable = cfg.layer_scale and dtype in (torch.float32, torch.float64)
-    return fold_layer_scale(model) if foldable else model
+    neutral = {} if complete else _neutral(tensors, model)
+    load_tensors(model, tensors | neutral, source)
+    return model
+
+
+def _folded(model: Glass) -> Glass:
+    precise = model.placement.dtype in (torch.float32, torch.float64)
+    return fold_layer_scale(model) if model.cfg.layer_scale and precise else model
 
 
 def _neutral(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:

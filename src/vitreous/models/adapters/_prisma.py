@@ -17,8 +17,8 @@ import torch
 
 from vitreous._errors import UnsupportedModelError, WeightsError
 from vitreous.models._saving import read_json
-from vitreous.models._vit import HookedViT
 from vitreous.models.adapters import _prisma_first, _prisma_hooked
+from vitreous.models.adapters._loaded import Loaded
 from vitreous.models.adapters._options import LoadOptions
 from vitreous.models.adapters._parts import filled
 from vitreous.models.adapters._weight_files import read_weights
@@ -28,7 +28,7 @@ OPTIONS = frozenset({"weights"})
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
 
-def load(name: str, options: LoadOptions) -> HookedViT:
+def load(name: str, options: LoadOptions) -> Loaded:
     """Loads the folder at a path; `weights` is one of its files, where it has many."""
     folder = Path(name)
     about = read_json(folder / "config.json")
@@ -53,7 +53,7 @@ def load(name: str, options: LoadOptions) -> HookedViT:
     place = torch.device("cpu"), options.dtype
     model = filled(cfg, renamed, place, f"`{file.name}`", complete=True)
     model.card["source"] = f"Prisma, {file.name}"
-    return model
+    return Loaded(model, None)
 
 
 def _only_file(folder: Path) -> Path:

@@ -5,14 +5,16 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from vitreous._errors import UnsupportedModelError, unknown
-from vitreous.models._processing import fold_layer_scale
+from vitreous._errors import unknown
 from vitreous.models._saving import load_tensors, read_tensors
 from vitreous.models._vit import HookedViT
+from vitreous.models.adapters._loaded import Loaded
 from vitreous.models.adapters._options import LoadOptions
+from vitreous.models.adapters._parts import filled, placement
 from vitreous.models.adapters._timm_config import families, read_model
+from vitreous.models.adapters._timm_correspondence import correspondence as correspondence
 from vitreous.models.adapters._timm_download import download
 from vitreous.models.adapters._timm_images import labels_of, preprocessing_of
 from vitreous.models.adapters._timm_source import Tensors, timm_module
@@ -22,7 +24,7 @@ OPTIONS = frozenset({"weights", "revision", "cache_dir", "local_files_only", "im
 # ---- from a name
 
 
-def load(name: str, options: LoadOptions) -> HookedViT:
+def load(name: str, options: LoadOptions) -> Loaded:
     """Loads a model that timm knows by name, from its hub or from a safetensors file."""
     timm = timm_module("timm")
     _check_name(timm, name)
@@ -35,7 +37,7 @@ def load(name: str, options: LoadOptions) -> HookedViT:
         module, source = _with_file(timm, name, options.weights, resized), options.weights.name
     model = convert(module.to(options.dtype))
     model.card["source"] = f"timm {timm.__version__}, {source}"
-    return model
+    return Loaded(model, lambda: module)
 
 
 def _check_name(timm: ModuleType, name: str) -> None:
@@ -110,39 +112,14 @@ def convert(module: Any, processor: Any = None) -> HookedViT:
             f"{type(processor).__name__}. Set `model.preprocessing` afterwards."
         )
     reading = read_model(module)
-    cfg = reading.config
-    device, dtype = _placement(module)
-    with torch.device("meta"):
-        empty = HookedViT(
-            cfg,
-            labels=labels_of(module),
-            preprocessing=preprocessing_of(module, cfg),
-            stem=None if reading.stem is None else nn.Identity(),
-        )
-    model = empty.to(dtype).to_empty(device=device)
-    load_tensors(model, _filled(reading.tensors, model), f"`{type(module).__name__}`")
-    if reading.stem is not None:
-        model.embedding.patch = reading.stem
-    foldable = cfg.layer_scale and dtype in (torch.float32, torch.float64)
-    model = fold_layer_scale(model) if foldable else model
+    model = filled(
+        reading.config,
+        reading.tensors,
+        placement(module),
+        f"`{type(module).__name__}`",
+        labels=labels_of(module),
+        preprocessing=preprocessing_of(module, reading.config),
+        stem=reading.stem,
+    )
     model.card["source"] = f"timm {timm_module('timm').__version__}, a {type(module).__name__}"
     return model
-
-
-def _placement(module: nn.Module) -> tuple[torch.device, torch.dtype]:
-    places = {(p.device, p.dtype) for p in module.parameters()}
-    if len(places) > 1 or any(device.type == "meta" for device, _ in places):
-        found = ", ".join(sorted(f"{dtype} on {device}" for device, dtype in places))
-        raise UnsupportedModelError(
-            f"All weights of a model must have one dtype and lie on one device; got {found}. "
-            "Move them with `module.to(...)`."
-        )
-    return places.pop()
-
-
-def _filled(tensors: Tensors, model: HookedViT) -> dict[str, Tensor]:
-    """With neutral weights where a part of ours has one that the source lacks."""
-    missing = {name: t for name, t in model.state_dict().items() if name not in tensors}
-    biases = {n: torch.zeros_like(t) for n, t in missing.items() if n.endswith((".bias", ".b"))}
-    gains = {n: torch.ones_like(t) for n, t in missing.items() if n.endswith(".gain")}
-    return tensors | biases | gains

@@ -6,14 +6,8 @@ import torch
 from torch import Tensor
 
 from vitreous.models._part_configs import AttentionConfig, NormConfig, RotaryConfig
-from vitreous.models.adapters._timm_source import (
-    Part,
-    Piece,
-    Tensors,
-    present,
-    timm_module,
-    unsupported,
-)
+from vitreous.models.adapters._parts import unsupported
+from vitreous.models.adapters._timm_source import Part, Piece, Tensors, present, timm_module
 
 
 class Around(NamedTuple):

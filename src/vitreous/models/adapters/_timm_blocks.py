@@ -5,6 +5,7 @@ from collections.abc import Callable
 from torch import nn
 
 from vitreous.models._part_configs import AttentionConfig
+from vitreous.models.adapters._parts import unsupported
 from vitreous.models.adapters._timm_attention import (
     Around,
     check_scale,
@@ -13,7 +14,7 @@ from vitreous.models.adapters._timm_attention import (
 )
 from vitreous.models.adapters._timm_mlp import read_mlp
 from vitreous.models.adapters._timm_several import read_several
-from vitreous.models.adapters._timm_source import Part, Piece, Tensors, timm_module, unsupported
+from vitreous.models.adapters._timm_source import Part, Piece, Tensors, timm_module
 
 
 def read_blocks(model: Part, around: Around) -> Piece:

@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from vitreous._errors import UnsupportedModelError
 from vitreous.models._config import HookedViTConfig
+from vitreous.models.adapters._parts import check_untouched, unsupported
 from vitreous.models.adapters._timm_attention import (
     Around,
     plain_kinds,
@@ -16,12 +16,7 @@ from vitreous.models.adapters._timm_blocks import read_blocks
 from vitreous.models.adapters._timm_embedding import read_embedding
 from vitreous.models.adapters._timm_pooling import read_pooling
 from vitreous.models.adapters._timm_rotary import read_rotary
-from vitreous.models.adapters._timm_source import (
-    Part,
-    Tensors,
-    timm_module,
-    unsupported,
-)
+from vitreous.models.adapters._timm_source import Part, Tensors, timm_module
 
 
 class Reading(NamedTuple):
@@ -122,16 +117,4 @@ def _check_untouched(module: nn.Module, family: Any) -> None:
                 f"`{method}` must be that of timm's `{family.__name__}`; got one of "
                 f"`{type(module).__name__}`'s own"
             )
-    for name, part in module.named_modules():
-        where = f"`{name}`" if name else "the model"
-        for method in ("forward",) if name else _METHODS:
-            if method in vars(part):
-                raise unsupported(
-                    f"A module's methods must be those of its class; got another `{method}` on "
-                    f"{where}"
-                )
-        if part._forward_hooks or part._forward_pre_hooks:
-            raise UnsupportedModelError(
-                "A module must have no forward hooks, which may change what it computes; got some "
-                f"on {where}. Remove them first."
-            )
+    check_untouched(module, *_METHODS[1:])

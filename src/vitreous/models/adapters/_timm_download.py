@@ -1,10 +1,5 @@
 """Pretrained weights through timm, without its minutes of retries where there is no network."""
 
-import threading
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,9 +9,8 @@ from torch import nn
 
 from vitreous._errors import WeightsError
 from vitreous._optional import needs
+from vitreous.models.adapters._network import answers, hub_offline
 from vitreous.models.adapters._options import LoadOptions
-
-_PATIENCE = 5.0
 
 
 def download(
@@ -49,7 +43,7 @@ def download(
         )
     hub = needs("huggingface_hub", extra="timm", feature='load("timm:...")')
     unwanted = hub.constants.HF_HUB_OFFLINE or options.local_files_only
-    offline = unwanted or not _answers(hub.constants.ENDPOINT if repository else url)
+    offline = unwanted or not answers(hub.constants.ENDPOINT if repository else url)
     if offline and not _is_cached(hub, repository, url, options):
         why = "downloads are switched off" if unwanted else "their host can't be reached"
         raise WeightsError(
@@ -57,7 +51,7 @@ def download(
             f"{_file_instead(name)}, or connect to the network."
         )
     try:
-        with _hub_offline(hub, offline):
+        with hub_offline(hub, offline):
             made = timm.create_model(name, pretrained=True, **_keywords(repository, options))
             return made, _source(repository, options) or url
     except Exception as error:  # of the hub, its HTTP library, torch, or the file system
@@ -88,27 +82,6 @@ def _file_instead(name: str) -> str:
     return f'Pass a file: `load("timm:{name}", weights="FILE.safetensors")`'
 
 
-def _answers(url: str) -> bool:
-    """Whether the host of `url` says anything at all within a few seconds."""
-    answers: list[bool] = []
-
-    def ask() -> None:
-        request = urllib.request.Request(url, method="HEAD")
-        try:
-            urllib.request.urlopen(request, timeout=_PATIENCE).close()
-            answers.append(True)
-        except urllib.error.HTTPError:
-            answers.append(True)  # a host that refuses is a host
-        except (OSError, ValueError):
-            answers.append(False)
-
-    # Name resolution knows no timeout; a thread can be left behind.
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(_PATIENCE)
-    return answers == [True]
-
-
 def _is_cached(hub: ModuleType, repository: str, url: str, options: LoadOptions) -> bool:
     if not repository:
         folder = options.cache_dir or Path(torch.hub.get_dir()) / "checkpoints"
@@ -123,13 +96,3 @@ def _is_cached(hub: ModuleType, repository: str, url: str, options: LoadOptions)
     except OSError:
         return False
     return True
-
-
-@contextmanager
-def _hub_offline(hub: ModuleType, offline: bool) -> Iterator[None]:
-    before = hub.constants.HF_HUB_OFFLINE
-    hub.constants.HF_HUB_OFFLINE = offline
-    try:
-        yield
-    finally:
-        hub.constants.HF_HUB_OFFLINE = before

@@ -6,14 +6,9 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from vitreous._errors import UnsupportedModelError
-from vitreous.models._part_configs import PositionConfig
-from vitreous.models.adapters._timm_source import (
-    Part,
-    Tensors,
-    present,
-    timm_module,
-    unsupported,
-)
+from vitreous.models._part_configs import PositionConfig, ResampleConfig
+from vitreous.models.adapters._parts import unsupported
+from vitreous.models.adapters._timm_source import Part, Tensors, present, timm_module
 
 
 class EmbeddingPiece(NamedTuple):
@@ -120,7 +115,9 @@ def _position(model: Part, n_patches: int, n_prefix: int) -> tuple[PositionConfi
             f"`pos_embed` must have a row for each of {expected} positions; got {rows.shape[1]}, "
             "a grid that is resized in each pass"
         )
-    return PositionConfig(prefix=covers_prefix), {"embedding.pos": rows[0]}
+    always = bool(getattr(model.module, "dynamic_img_size", False))
+    resample = ResampleConfig(in_float32=True, always=always)
+    return PositionConfig(prefix=covers_prefix, resample=resample), {"embedding.pos": rows[0]}
 
 
 def _check_prefix_without_positions(module: Any, n_patches: int, n_prefix: int) -> None:

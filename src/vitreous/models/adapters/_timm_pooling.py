@@ -6,20 +6,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vitreous.models._part_configs import MapConfig, NormConfig, PoolingConfig
-from vitreous.models.adapters._timm_source import (
-    Part,
-    Piece,
-    Tensors,
-    described,
-    timm_module,
-    unsupported,
-)
+from vitreous.models.adapters._parts import described, unsupported
+from vitreous.models.adapters._timm_source import Part, Piece, Tensors, timm_module
 
 
 def read_pooling(model: Part, n_prefix: int) -> Piece:
     """Pooling, last norm and head."""
     distilled = model.has("dist_token")
-    kind = _kind(model, n_prefix, distilled)
+    kind = _kind(model, distilled)
     norm, first = model.norm("norm", "ln_final")
     pooled_norm, behind = model.norm("fc_norm", "ln_final")
     if pooled_norm is not None and (norm is not None or distilled):
@@ -33,7 +27,7 @@ def read_pooling(model: Part, n_prefix: int) -> Piece:
         norm or pooled_norm,
         # Without pooling, a norm "behind" it acts on tokens all the same.
         pooled_norm is None or kind == "none",
-        kind == "mean" and getattr(model.module, "pool_include_prefix", False) and n_prefix > 0,
+        n_prefix > 0 and _reads_prefix(model, kind),
         attention,
     )
     head, heads = _head(model, distilled)
@@ -45,7 +39,14 @@ def read_pooling(model: Part, n_prefix: int) -> Piece:
     return Piece(fields, first | behind | weights | heads)
 
 
-def _kind(model: Part, n_prefix: int, distilled: bool) -> Any:
+def _reads_prefix(model: Part, kind: str) -> bool:
+    """A mean or an attention; the families without the option leave it out of means alone."""
+    if kind not in ("mean", "map"):
+        return False
+    return getattr(model.module, "pool_include_prefix", kind == "map")
+
+
+def _kind(model: Part, distilled: bool) -> Any:
     kinds = {"token": "cls", "avg": "mean", "": "none", "map": "map"}
     kind = "cls" if distilled else kinds.get(model.module.global_pool)
     if kind is None:
@@ -59,11 +60,6 @@ def _kind(model: Part, n_prefix: int, distilled: bool) -> Any:
         raise unsupported(
             "There must be an attention that pools where `global_pool='map'`, and only there; got "
             f"`global_pool={model.module.global_pool!r}`"
-        )
-    if kind == "map" and n_prefix and not getattr(model.module, "pool_include_prefix", True):
-        raise unsupported(
-            "Attention must pool all tokens; got `pool_include_prefix=False`, which leaves class "
-            "and register tokens out"
         )
     return kind
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from vitreous.models._part_configs import RotaryConfig
-from vitreous.models.adapters._timm_source import Part, Tensors, on_meta, timm_module, unsupported
+from vitreous.models.adapters._parts import unsupported
+from vitreous.models.adapters._timm_source import Part, Tensors, on_meta, timm_module
 
 
 class RotaryPiece(NamedTuple):

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from vitreous.models._part_configs import NormConfig
+from vitreous.models.adapters._parts import unsupported
 from vitreous.models.adapters._timm_attention import Around, read_attention
 from vitreous.models.adapters._timm_mlp import read_mlp
-from vitreous.models.adapters._timm_source import Part, Piece, Tensors, folded, unsupported
+from vitreous.models.adapters._timm_source import Part, Piece, Tensors, folded
 
 
 def read_several(part: Part, around: Around) -> Piece:

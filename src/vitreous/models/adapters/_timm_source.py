@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vitreous._errors import UnsupportedModelError
 from vitreous._optional import needs
 from vitreous.models._part_configs import NormConfig
+from vitreous.models.adapters._parts import exactly, unsupported
 
 Tensors = dict[str, Tensor]
 
@@ -22,16 +22,6 @@ class Piece(NamedTuple):
 
     fields: dict[str, Any]
     tensors: Tensors
-
-
-# What a refused class is, in words.
-_FEATURES = {
-    "AttentionPoolLatent": "attention pooling",
-    "AttentionPoolPrr": "attention pooling without weights",
-    "DiffAttention": "differential attention",
-    "DiffParallelScalingBlock": "differential attention and MLP in parallel",
-    "HybridEmbed": "a convolutional stem",
-}
 
 
 class Part:
@@ -52,10 +42,7 @@ class Part:
 
     def child(self, name: str, *kinds: type) -> "Part":
         """A part of the part, if its class is one of `kinds`: a subclass may compute otherwise."""
-        module = self.module.get_submodule(name)
-        if type(module) not in kinds:
-            words = " or ".join(dict.fromkeys(f"`{kind.__name__}`" for kind in kinds))
-            raise unsupported(f"`{self.place(name)}` must be a {words}; got {described(module)}")
+        module = exactly(self.module.get_submodule(name), self.place(name), *kinds)
         return Part(module, self.place(name), self.unread)
 
     def is_a(self, *kinds: type) -> bool:
@@ -146,16 +133,6 @@ def folded(*factors: Tensor) -> Tensor:
 def on_meta(module: nn.Module) -> bool:
     """Whether the module has no numbers, but shapes alone."""
     return any(p.device == torch.device("meta") for p in module.parameters())
-
-
-def described(part: Any) -> str:
-    name = type(part).__name__
-    feature = _FEATURES.get(name)
-    return f"a `{name}`" + (f" ({feature})" if feature else "")
-
-
-def unsupported(what: str) -> UnsupportedModelError:
-    return UnsupportedModelError(f"{what}. Use `vt.wrap(module)` for hooks on any module.")
 
 
 def timm_module(module: str) -> ModuleType:

@@ -15,6 +15,7 @@ from vitreous.models._config import HookedViTConfig
 from vitreous.models._part_configs import NormConfig, PoolingConfig
 from vitreous.models._saving import load_tensors
 from vitreous.models._vit import HookedViT
+from vitreous.models.adapters._loaded import Loaded
 from vitreous.models.adapters._network import answers
 from vitreous.models.adapters._options import LoadOptions
 from vitreous.models.adapters._parts import (
@@ -27,6 +28,7 @@ from vitreous.models.adapters._parts import (
     placement,
     unsupported,
 )
+from vitreous.models.adapters._torchvision_correspondence import correspondence as correspondence
 from vitreous.models.adapters._weight_files import read_weights
 
 # ---- from a name
@@ -34,7 +36,7 @@ from vitreous.models.adapters._weight_files import read_weights
 OPTIONS = frozenset({"weights", "cache_dir", "local_files_only", "image_size"})
 
 
-def load(name: str, options: LoadOptions) -> HookedViT:
+def load(name: str, options: LoadOptions) -> Loaded:
     """Loads `NAME` with torchvision's best weights, `NAME/WEIGHTS`, or a file of weights.
 
     How images were prepared for a file is on record where the name says which weights it is of.
@@ -55,7 +57,7 @@ def load(name: str, options: LoadOptions) -> HookedViT:
     load_tensors(module, tensors, f"`{where}`")
     model = convert(module.to(options.dtype), record)
     model.card["source"] = f"torchvision {_library('torchvision').__version__}, {where}"
-    return model
+    return Loaded(model, lambda: module)
 
 
 def _record(architecture: str, wanted: str) -> Any:
@@ -258,7 +260,8 @@ def _weights(module: Any) -> dict[str, Tensor]:
     for name, tensor in module.state_dict().items():
         part, _, rest = name.partition(".")
         if part == "conv_proj":
-            tensors[f"embedding.patch.{rest}"] = tensor
+            if isinstance(module.conv_proj, nn.Conv2d):  # else it is kept as it is
+                tensors[f"embedding.patch.{rest}"] = tensor
         elif part != "heads" and not name.startswith("encoder.layers."):
             tensors[_PLACES[name]] = tensor
     for layer, block in enumerate(module.encoder.layers):

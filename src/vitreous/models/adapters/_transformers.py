@@ -6,12 +6,21 @@ normalized class token (`last_hidden_state[:, 0]`; BEiT as its config says, SigL
 pools): the dense layer with a tanh that some have behind it is a remnant of pretraining and no
 part of the readout. A model of two towers gives its image tower, with CLIP's projection.
 
-ViT-MAE hides patches at random wherever it is run; here it sees all of them, which is the source
-at `mask_ratio=0` and with noise in rising order. SigLIP 2 takes images of any shape, as patches;
-here it takes the square ones whose grid its positions were learned for. A distillation token that
-no head reads is a register here.
+ViT-MAE hides patches at random wherever it is run; here it sees all of them, in reading order:
+the source at `mask_ratio=0`, whose tokens come in the order of its noise and are these once that is
+undone. Hiding patches, and the decoder that fills them in, are not represented.
+
+SigLIP 2 (NaFlex) takes padded lists of patches of images of any shape. Here it takes images whose
+sides are multiples of the patch size, those of one batch alike, without padding: what comes out is
+what the source gives with `pixel_attention_mask` and `spatial_shapes` at the tokens that are there.
+A distillation token that no head reads is a register here.
+
+`image_size` gives a model what the source does when it is told `interpolate_pos_encoding` (or does
+unasked: DINOv2, DINOv3, BEiT, SigLIP 2) on images of that size.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -20,6 +29,7 @@ from torch import Tensor, nn
 from vitreous._errors import WeightsError, nearest
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._vit import HookedViT
+from vitreous.models.adapters._loaded import Loaded
 from vitreous.models.adapters._options import LoadOptions
 from vitreous.models.adapters._parts import filled, placement, unsupported
 from vitreous.models.adapters._transformers_config import (
@@ -28,16 +38,18 @@ from vitreous.models.adapters._transformers_config import (
     read_config,
     transformers_module,
 )
+from vitreous.models.adapters._transformers_correspondence import correspondence as correspondence
 from vitreous.models.adapters._transformers_files import Repository, repository
 from vitreous.models.adapters._transformers_images import labels_of, preprocessing_of
-from vitreous.models.adapters._transformers_weights import assembled, placed
+from vitreous.models.adapters._transformers_resize import resized
+from vitreous.models.adapters._transformers_weights import assembled, is_unread, placed
 
-OPTIONS = frozenset({"weights", "revision", "cache_dir", "local_files_only"})
+OPTIONS = frozenset({"weights", "revision", "cache_dir", "local_files_only", "image_size"})
 
 # ---- from a name
 
 
-def load(name: str, options: LoadOptions) -> HookedViT:
+def load(name: str, options: LoadOptions) -> Loaded:
     """Loads a model from a folder, from the hub, or from a file of weights.
 
     Args:
@@ -46,7 +58,8 @@ def load(name: str, options: LoadOptions) -> HookedViT:
     """
     transformers = transformers_module()
     files = repository(name, options)
-    tensors, names, unknown = placed(files.read_weights())
+    weights = files.read_weights()
+    tensors, names, unknown = placed(weights)
     module = _skeleton(files, tensors, options.dtype)
     expected, expected_names, _ = placed(module.state_dict())
     unknown += [names[place] for place in tensors if place not in expected]
@@ -55,10 +68,51 @@ def load(name: str, options: LoadOptions) -> HookedViT:
     for place, tensor in tensors.items():
         _check_fit(files.source, names[place], tensor, expected[place])
     converted = {place: tensor.to(options.dtype) for place, tensor in tensors.items()}
-    model = _build(module, converted, (torch.device("cpu"), options.dtype), files.source)
-    model.preprocessing = files.preprocessing(model.cfg)
+    place = torch.device("cpu"), options.dtype
+    model = _build(module, converted, place, files.source, options.image_size)
+    model.preprocessing = files.preprocessing(model.cfg, options.image_size)
     model.card["source"] = f"transformers {transformers.__version__}, {files.source}"
-    return model
+    return Loaded(model, lambda: original(module, weights, files.source))
+
+
+def original(skeleton: Any, weights: dict[str, Tensor], source: str) -> Any:
+    """The library's own module, which reads the names of the weights by itself.
+
+    Args:
+        skeleton: A module of the class and configuration, without weights.
+        weights: By the names that they have in the files.
+        source: What a message calls them.
+
+    Raises:
+        WeightsError: transformers doesn't find all of them.
+    """
+    with _quiet():
+        module, found = type(skeleton).from_pretrained(
+            None, config=skeleton.config, state_dict=weights, output_loading_info=True
+        )
+    missing = sorted(name for name in found["missing_keys"] if not is_unread(name))
+    if missing:
+        raise WeightsError(
+            f"transformers itself must find all weights of {source}, or there is nothing to "
+            f"compare with; it lacks {len(missing)}, first `{missing[0]}`. Save the model anew "
+            "with the installed version of transformers."
+        )
+    return module
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bar, and no report of weights that nobody reads."""
+    logging = transformers_module("transformers.utils.logging")
+    shows_bar, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if shows_bar:
+            logging.enable_progress_bar()
 
 
 # The class of a model's type, by what its weights have: a plain tower, or a head.
@@ -179,8 +233,11 @@ def _build(
     by_place: dict[str, Tensor],
     place: tuple[torch.device, torch.dtype],
     source: str,
+    image_size: tuple[int, int] | None = None,
 ) -> HookedViT:
     cfg = read_config(module, by_place)
+    if image_size is not None:
+        by_place, cfg = resized(by_place, cfg, image_size)
     tensors = assembled(by_place, cfg)
     if cfg.attention.rotary is not None:
         tensors |= _rotary_tables(module, cfg, place)

@@ -19,6 +19,7 @@ from vitreous.models._part_configs import (
     NormConfig,
     PoolingConfig,
     PositionConfig,
+    ResampleConfig,
     RotaryConfig,
 )
 from vitreous.models.adapters._parts import unsupported
@@ -191,8 +192,31 @@ def _token_fields(source: _Source) -> dict[str, Any]:
         "distillation_token": distilled and reads_it,
         # Nobody reads that token without a head of its own: it is a register then.
         "n_registers": n_registers + (distilled and not reads_it),
-        "position": PositionConfig() if source.has("embedding.pos") else None,
+        "position": _position(source),
     }
+
+
+# By type of model, how positions are resampled: in each pass of some, in others when a pass is told
+# `interpolate_pos_encoding`.
+_RESAMPLED = {
+    "beit": ResampleConfig(antialias=False),
+    "dinov2": ResampleConfig(antialias=False, in_float32=True),
+    "dinov2_with_registers": ResampleConfig(in_float32=True),
+    "siglip2": ResampleConfig("bilinear", in_float32=True),
+    "siglip2_vision_model": ResampleConfig("bilinear", in_float32=True),
+}
+_ON_REQUEST = ResampleConfig(antialias=False, always=False)
+
+
+def _position(source: _Source) -> PositionConfig | None:
+    if not source.has("embedding.pos"):
+        return None
+    fields = _image_fields(source)
+    (rows, columns), (height, width) = fields["image_size"], fields["patch_size"]
+    # transformers takes any positions that it resamples for those of a square.
+    is_square = rows == columns and height == width
+    how = _RESAMPLED.get(source.config.model_type, _ON_REQUEST)
+    return PositionConfig(resample=how if is_square else None)
 
 
 def _image_fields(source: _Source) -> dict[str, Any]:

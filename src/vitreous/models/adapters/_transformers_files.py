@@ -17,7 +17,7 @@ from vitreous.models._saving import read_json
 from vitreous.models.adapters._network import answers
 from vitreous.models.adapters._options import LoadOptions
 from vitreous.models.adapters._parts import unsupported
-from vitreous.models.adapters._transformers_images import preprocessing_of
+from vitreous.models.adapters._transformers_images import at_size, preprocessing_of
 from vitreous.models.adapters._weight_files import read_weights
 
 _INDEX = "model.safetensors.index.json"
@@ -66,13 +66,21 @@ class Repository:
             tensors |= read_weights(path)
         return tensors
 
-    def preprocessing(self, cfg: HookedViTConfig) -> Preprocessing | None:
-        """What the image processor on record does; None, with a warning, where ours can't."""
+    def preprocessing(
+        self, cfg: HookedViTConfig, image_size: tuple[int, int] | None = None
+    ) -> Preprocessing | None:
+        """What the image processor on record does; None, with a warning, where ours can't.
+
+        With `image_size` it does it at that size, whatever the record says.
+        """
         if not any((self.folder / name).is_file() for name in _PROCESSORS):
             return None
         auto = needs("transformers", extra="hf", feature='load("hf:...")').AutoImageProcessor
         try:
-            return preprocessing_of(auto.from_pretrained(self.folder, local_files_only=True), cfg)
+            processor = auto.from_pretrained(self.folder, local_files_only=True)
+            if image_size is not None:
+                processor = at_size(processor, image_size)
+            return preprocessing_of(processor, cfg)
         except Exception as error:
             warnings.warn(
                 f"The image processor of {self.source} can't be used ({_first_line(error)}). Set "

@@ -1,5 +1,6 @@
 """What an image processor of transformers does, and what a config calls its classes."""
 
+import copy
 import re
 from typing import Any
 
@@ -51,6 +52,20 @@ def preprocessing_of(processor: Any, cfg: HookedViTConfig) -> Preprocessing:
         scaler=scaler,
         odd_margin="down",
     )
+
+
+def at_size(processor: Any, image_size: tuple[int, int]) -> Any:
+    """A processor that gives images of another size, cut out of as large a share of the picture."""
+    changed = copy.deepcopy(getattr(processor, "image_processor", processor))
+    rows, columns = image_size
+    size, crop = _plain(changed.size), _plain(getattr(changed, "crop_size", None) or {})
+    if not getattr(changed, "do_center_crop", None):
+        changed.size = {"height": rows, "width": columns}
+        return changed
+    growth = max(rows / crop["height"], columns / crop["width"])
+    changed.size = {side: round(length * growth) for side, length in size.items()}
+    changed.crop_size = {"height": rows, "width": columns}
+    return changed
 
 
 def _scaler(processor: Any) -> Any:

@@ -21,7 +21,7 @@ from vitreous.models._text import HookedTextTransformer, Tokenizer
 from vitreous.models._vit import HookedViT
 from vitreous.models.adapters._loaded import Loaded
 from vitreous.models.adapters._open_clip_correspondence import correspondence as correspondence
-from vitreous.models.adapters._open_clip_source import Source, find, tower_weights
+from vitreous.models.adapters._open_clip_source import Source, find, has_both, tower_weights
 from vitreous.models.adapters._open_clip_text import (
     check_whole,
     clip_classes,
@@ -62,7 +62,7 @@ def load(name: str, options: LoadOptions) -> Loaded:
     towers = _build(source, options)  # before anything is downloaded
     file = options.weights or source.fetch()
     tensors = read_weights(file)
-    if options.tower is None and not tower_weights(tensors, "text"):
+    if options.tower is None and not has_both(tensors):
         towers.pop("text")
     for each, tower in towers.items():
         _fill(tower, each, tower_weights(tensors, each), file.name)
@@ -139,7 +139,9 @@ def _converted(
     kind: str, tower: Any, source: Source, options: LoadOptions
 ) -> HookedViT | HookedTextTransformer:
     if kind == "text":
-        return convert_text(tower.to(options.dtype), tokenizer_of_source(source, options))
+        model = convert_text(tower.to(options.dtype))
+        model.tokenizer = tokenizer_of_source(source, options, model.cfg)
+        return model
     if options.image_size is not None and source.is_timm:
         tower.set_input_size(options.image_size)
     record = source.preprocessing | {"size": tower.image_size}
@@ -172,9 +174,10 @@ def convert(
         UnsupportedModelError: A feature that ours lacks, or no model of images and texts.
     """
     record, tokenizer = _of_each(processor)
-    if hasattr(module, "visual") and tower in (None, "both"):
+    is_whole = hasattr(module, "visual")
+    if is_whole and tower in (None, "both"):
         model: Any = _convert_both(module, record, tokenizer)
-    elif tower == "text" or is_text(module):
+    elif is_text(module) or (is_whole and tower == "text"):
         model = convert_text(module, tokenizer)
     else:
         model = convert_image(getattr(module, "visual", module), record)

@@ -84,6 +84,11 @@ def tower_weights(tensors: dict[str, Tensor], tower: str) -> dict[str, Tensor]:
     return texts or pieces
 
 
+def has_both(tensors: dict[str, Tensor]) -> bool:
+    """Whether these are the weights of a whole model."""
+    return bool(_below(tensors, "visual.")) and bool(tower_weights(tensors, "text"))
+
+
 _TEXT_PIECES = (
     "token_embedding.", "positional_embedding", "transformer.", "ln_final.", "text_projection"
 )  # fmt: skip

@@ -55,17 +55,18 @@ def tokenizer_of(source: Any, cfg: HookedTextConfig) -> OpenClipTokenizer | None
     return OpenClipTokenizer(source, cfg.n_ctx)
 
 
-def tokenizer_of_source(source: Source, options: LoadOptions) -> Any:
+def tokenizer_of_source(
+    source: Source, options: LoadOptions, cfg: HookedTextConfig
+) -> OpenClipTokenizer | None:
     """open_clip's own tokenizer for a model; None, with a warning, where it can't be had."""
     is_bundled = not source.text.get("hf_tokenizer_name")
     hub = _library("huggingface_hub")
     offline = options.local_files_only or not (is_bundled or answers(hub.constants.ENDPOINT))
     try:
         with hub_offline(hub, offline):
-            return _library("open_clip").get_tokenizer(
-                source.identifier, cache_dir=options.cache_dir
-            )
-    except Exception as error:  # of the hub, of transformers, or of the file system
+            get = _library("open_clip").get_tokenizer
+            return tokenizer_of(get(source.identifier, cache_dir=options.cache_dir), cfg)
+    except Exception as error:  # of the hub, of transformers, of the file system, or a wrong one
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         warnings.warn(
             f"The tokenizer of {source.identifier} can't be had ({reason}). Pass token ids, or set "

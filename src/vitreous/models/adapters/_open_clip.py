@@ -53,11 +53,6 @@ def load(name: str, options: LoadOptions) -> Loaded:
     With a file of weights, the tag says how images are prepared, and may be left out. A file of an
     image tower alone gives that.
     """
-    if options.tower == "text" and options.image_size is not None:
-        raise ValueError(
-            f"`image_size` must be left out for a text tower; got {options.image_size}. "
-            "Leave it out."
-        )
     source = find(name, options)
     towers = _build(source, options)  # before anything is downloaded
     file = options.weights or source.fetch()

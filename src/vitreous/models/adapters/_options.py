@@ -42,7 +42,7 @@ class LoadOptions:
         """Refuses what a source of models doesn't understand.
 
         Raises:
-            ValueError: An option is set that isn't `understood`.
+            ValueError: An option is set that isn't `understood`, or two that don't fit together.
         """
         for option in _OPTIONS:
             got = getattr(self, option)
@@ -54,3 +54,8 @@ class LoadOptions:
                     f"`{option}` must be left out for {name!r}; got {option}={str(got)!r}. "
                     f"Options of this source: {known}."
                 )
+        if self.tower == "text" and self.image_size is not None:
+            raise ValueError(
+                f"`image_size` must be left out for a text tower; got {self.image_size}. "
+                "Leave it out."
+            )

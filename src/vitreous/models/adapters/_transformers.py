@@ -1,10 +1,10 @@
 """The vision transformers of transformers, from a name, a folder or a module.
 
-ViT (DINO's too), DeiT, ViT-MAE, DINOv2 and DINOv3, BEiT, and the image towers of CLIP, SigLIP and
-SigLIP 2. What is read is what the class gives as logits or embeddings. Bare models give their
+ViT (DINO's too), DeiT, ViT-MAE, DINOv2 and DINOv3, BEiT, and CLIP, SigLIP and SigLIP 2, both
+towers. What is read is what the class gives as logits or embeddings. Bare models give their
 normalized class token (`last_hidden_state[:, 0]`; BEiT as its config says, SigLIP what its head
 pools): the dense layer with a tanh that some have behind it is a remnant of pretraining and no
-part of the readout. A model of two towers gives its image tower, with CLIP's projection.
+part of the readout. Of a model with two towers, each has its projection.
 
 ViT-MAE hides patches at random wherever it is run; here it sees all of them, in reading order:
 the source at `mask_ratio=0`, whose tokens come in the order of its noise and are these once that is
@@ -19,18 +19,18 @@ A distillation token that no head reads is a register here.
 unasked: DINOv2, DINOv3, BEiT, SigLIP 2) on images of that size.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vitreous._errors import WeightsError, nearest
+from vitreous._errors import WeightsError
+from vitreous.models._clip import HookedCLIP
 from vitreous.models._config import HookedViTConfig
+from vitreous.models._text import HookedTextTransformer
 from vitreous.models._vit import HookedViT
 from vitreous.models.adapters._loaded import Loaded
-from vitreous.models.adapters._options import LoadOptions
+from vitreous.models.adapters._options import LoadOptions, Tower
 from vitreous.models.adapters._parts import filled, placement, unsupported
 from vitreous.models.adapters._transformers_config import (
     READOUTS,
@@ -42,9 +42,19 @@ from vitreous.models.adapters._transformers_correspondence import correspondence
 from vitreous.models.adapters._transformers_files import Repository, repository
 from vitreous.models.adapters._transformers_images import labels_of, preprocessing_of
 from vitreous.models.adapters._transformers_resize import resized
-from vitreous.models.adapters._transformers_weights import assembled, is_unread, placed
+from vitreous.models.adapters._transformers_source import fitted, original
+from vitreous.models.adapters._transformers_text import TEXTS, WHOLE, is_text
+from vitreous.models.adapters._transformers_text_models import convert_text, load_text
+from vitreous.models.adapters._transformers_tokenizer import tokenizer_in
+from vitreous.models.adapters._transformers_weights import (
+    assembled,
+    is_unread,
+    placed,
+    towers_of,
+)
+from vitreous.models.adapters._two_towers import joined
 
-OPTIONS = frozenset({"weights", "revision", "cache_dir", "local_files_only", "image_size"})
+OPTIONS = frozenset({"weights", "revision", "cache_dir", "local_files_only", "image_size", "tower"})
 
 # ---- from a name
 
@@ -59,60 +69,36 @@ def load(name: str, options: LoadOptions) -> Loaded:
     transformers = transformers_module()
     files = repository(name, options)
     weights = files.read_weights()
-    tensors, names, unknown = placed(weights)
-    module = _skeleton(files, tensors, options.dtype)
-    expected, expected_names, _ = placed(module.state_dict())
-    unknown += [names[place] for place in tensors if place not in expected]
-    missing = [expected_names[place] for place in expected if place not in tensors]
-    _check_names(files.source, missing, unknown)
-    for place, tensor in tensors.items():
-        _check_fit(files.source, names[place], tensor, expected[place])
-    converted = {place: tensor.to(options.dtype) for place, tensor in tensors.items()}
+    tower = options.tower or towers_of(weights)
+    if tower == "text":
+        loaded = load_text(files, weights, options)
+    elif tower == "image":
+        loaded = _load_image(files, weights, options)
+    else:
+        loaded = _load_both(files, weights, options)
+    loaded.model.card["source"] = f"transformers {transformers.__version__}, {files.source}"
+    return loaded
+
+
+def _load_image(files: Repository, weights: dict[str, Tensor], options: LoadOptions) -> Loaded:
+    found = placed(weights)
+    module = _skeleton(files, found[0], options.dtype)
+    converted = fitted(files.source, found, placed(module.state_dict()), options.dtype)
     place = torch.device("cpu"), options.dtype
     model = _build(module, converted, place, files.source, options.image_size)
     model.preprocessing = files.preprocessing(model.cfg, options.image_size)
-    model.card["source"] = f"transformers {transformers.__version__}, {files.source}"
-    return Loaded(model, lambda: original(module, weights, files.source))
+    return Loaded(model, lambda: original(module, weights, files.source, is_unread))
 
 
-def original(skeleton: Any, weights: dict[str, Tensor], source: str) -> Any:
-    """The library's own module, which reads the names of the weights by itself.
-
-    Args:
-        skeleton: A module of the class and configuration, without weights.
-        weights: By the names that they have in the files.
-        source: What a message calls them.
-
-    Raises:
-        WeightsError: transformers doesn't find all of them.
-    """
-    with _quiet():
-        module, found = type(skeleton).from_pretrained(
-            None, config=skeleton.config, state_dict=weights, output_loading_info=True
-        )
-    missing = sorted(name for name in found["missing_keys"] if not is_unread(name))
-    if missing:
+def _load_both(files: Repository, weights: dict[str, Tensor], options: LoadOptions) -> Loaded:
+    if "logit_scale" not in weights:
         raise WeightsError(
-            f"transformers itself must find all weights of {source}, or there is nothing to "
-            f"compare with; it lacks {len(missing)}, first `{missing[0]}`. Save the model anew "
-            "with the installed version of transformers."
+            f"{files.source} must hold `logit_scale`, by which images and texts are compared; got "
+            'none. Load one tower: `tower="image"`.'
         )
-    return module
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bar, and no report of weights that nobody reads."""
-    logging = transformers_module("transformers.utils.logging")
-    shows_bar, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if shows_bar:
-            logging.enable_progress_bar()
+    image, text = (each(files, weights, options).model for each in (_load_image, load_text))
+    scale, bias = (weights.get(name) for name in ("logit_scale", "logit_bias"))
+    return Loaded(joined(image, text, scale, bias), None)
 
 
 # The class of a model's type, by what its weights have: a plain tower, or a head.
@@ -166,64 +152,53 @@ def _is_headless(config: Any) -> bool:
     return config.num_labels == 0 and "Classification" in "".join(config.architectures or ())
 
 
-def _check_names(source: str, missing: list[str], unknown: list[str]) -> None:
-    found = []
-    if missing:
-        near = nearest(missing[0], unknown, 1)
-        hint = f" (nearest there: {near[0]})" if near else ""
-        found.append(f"{len(missing)} missing, first `{missing[0]}`{hint}")
-    if unknown:
-        found.append(f"{len(unknown)} unknown, first `{unknown[0]}`")
-    if found:
-        raise WeightsError(
-            f"The tensors of {source} must be those of the model; {' and '.join(found)}. "
-            "Use the weights of this architecture."
-        )
-
-
-def _check_fit(source: str, name: str, tensor: Tensor, expected: Tensor) -> None:
-    if tensor.shape != expected.shape:
-        raise WeightsError(
-            f"`{name}` in {source} must have shape {list(expected.shape)}; got "
-            f"{list(tensor.shape)}. Use the weights of this configuration."
-        )
-    if not tensor.is_floating_point():
-        raise WeightsError(
-            f"`{name}` in {source} must hold floating-point numbers; got {tensor.dtype}. "
-            "Use weights that aren't quantized."
-        )
-
-
 # ---- from a module
 
 
 def converts(module: nn.Module) -> bool:
     """Whether `convert` is responsible: a class that it knows, or one that derives from it."""
     return any(
-        base.__name__ in READOUTS and base.__module__.startswith("transformers.")
+        base.__name__ in (*READOUTS, *TEXTS) and base.__module__.startswith("transformers.")
         for base in type(module).__mro__
     )
 
 
-def convert(module: Any, processor: Any = None) -> HookedViT:
-    """A `HookedViT` with a copy of the module's weights, equal to it in evaluation mode.
+def convert(
+    module: Any, processor: Any = None, tower: Tower | None = None
+) -> HookedViT | HookedTextTransformer | HookedCLIP:
+    """A glass model with a copy of the module's weights, equal to it in evaluation mode.
 
     Args:
         module: A model of one of the known classes.
-        processor: The image processor that prepares its images, or a processor that has one.
+        processor: The image processor or the tokenizer of the model, or a processor that has both.
+        tower: Which one of a model of images and texts to convert.
 
     Raises:
-        UnsupportedModelError: A feature that `HookedViT` lacks; the message says where.
+        UnsupportedModelError: A feature that ours lacks; the message says where.
     """
+    name = type(module).__name__
+    if name in WHOLE and tower in (None, "both"):
+        scale, bias = module.logit_scale, getattr(module, "logit_bias", None)
+        image, text = convert_image(module, processor), convert_text(module, processor)
+        model: Any = joined(image, text, scale, bias)
+    elif is_text(module) or (name in WHOLE and tower == "text"):
+        model = convert_text(module, processor)
+    else:
+        model = convert_image(module, processor)
+    model.card["source"] = f"transformers {transformers_module().__version__}, a {name}"
+    return model
+
+
+def convert_image(module: Any, processor: Any = None) -> HookedViT:
+    """A `HookedViT` with a copy of the weights of a model of images, or of its image tower."""
     check_module(module)
     by_place, _, unknown = placed(module.state_dict())
     if unknown:
         raise unsupported(f"Each weight must be one that `HookedViT` has; got `{unknown[0]}`")
-    name = type(module).__name__
-    model = _build(module, by_place, placement(module), f"`{name}`")
-    if processor is not None:
+    model = _build(module, by_place, placement(module), f"`{type(module).__name__}`")
+    # A processor may be a tokenizer alone.
+    if processor is not None and processor is not tokenizer_in(processor):
         model.preprocessing = preprocessing_of(processor, model.cfg)
-    model.card["source"] = f"transformers {transformers_module().__version__}, a {name}"
     return model
 
 

@@ -1,24 +1,50 @@
-"""One name of a library, as the coverage table wants it."""
+"""One model of a library, as the registry wants it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
 
 class Case(NamedTuple):
-    """A name of a library.
+    """A small model of an architecture; several of one name are counted as one.
 
     Attributes:
         name: What the library calls the architecture.
-        make: Builds it in float64 and evaluation mode, all weights random.
-        images: Images for the model that `make` built.
+        make: Builds the small model in float64 and evaluation mode, all weights random.
+        inputs: Images, clips or texts for the model that `make` built.
         blocks: The parts of that model whose outputs are the residual stream.
-        run: From model and images to logits or an embedding.
+        whole: Builds the architecture in full size, without memory for weights.
+        config: What such a model is made of, in our terms: a configuration of ours.
+        run: From model and inputs to logits or an embedding.
+        variant: What sets this small model apart from others of its name.
     """
 
     name: str
     make: Callable[[], nn.Module]
-    images: Callable[[Any], Tensor]
+    inputs: Callable[[Any], Tensor]
     blocks: Callable[[Any], Iterable[nn.Module]]
-    run: Callable[[Any, Tensor], Tensor] = lambda model, images: model(images)
+    whole: Callable[[], Any]
+    config: Callable[[Any], Any]
+    run: Callable[[Any, Tensor], Tensor] = lambda model, inputs: model(inputs)
+    variant: str = ""
+
+
+class Family(NamedTuple):
+    """What is counted together: a class in timm, elsewhere what goes in.
+
+    Attributes:
+        library: As `vt.list_models` calls it.
+        name: Of the family.
+        cases: Gives all of it.
+        target: The least share that must load.
+    """
+
+    library: str
+    name: str
+    cases: Callable[[], Iterator[Case]]
+    target: float
+
+    @property
+    def title(self) -> str:
+        return f"{self.library} {self.name}"

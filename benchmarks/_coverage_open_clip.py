@@ -1,18 +1,30 @@
-"""Every image tower of open_clip that is a vision transformer."""
+"""Every tower of open_clip that is a transformer."""
 
 from collections.abc import Iterator
+from typing import Any
 
-from benchmarks._coverage_case import Case
+from benchmarks._coverage_case import Case, Family
 from tests.parity import open_clip_models
+from vitreous.models.adapters import _open_clip_config, _timm_config
 
 
-def open_clip_cases() -> Iterator[Case]:
-    """A case for each configuration."""
+def _image_cases() -> Iterator[Case]:
     for name in open_clip_models.names():
         yield Case(
             name,
             lambda name=name: open_clip_models.random_tower(name),
             open_clip_models.random_images,
             open_clip_models.blocks,
+            lambda name=name: open_clip_models.whole(name),
+            _image_config,
             open_clip_models.embedding,
         )
+
+
+def _image_config(tower: Any) -> Any:
+    if hasattr(tower, "trunk"):
+        return _timm_config.read_model(tower.trunk).config
+    return _open_clip_config.read_config(tower)
+
+
+FAMILIES = [Family("open_clip", "image", _image_cases, 0.95)]

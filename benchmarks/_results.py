@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import os
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,13 @@ FOLDER = Path(__file__).parent / "results"
 Rows = list[dict[str, Any]]
 
 
-def write(name: str, tables: dict[str, Rows]) -> None:
-    """Writes `benchmarks/results/NAME.json`, with the rows of each table by its title."""
-    versions = {each: importlib.metadata.version(each) for each in ("torch", "timm", "vitreous")}
+def write(name: str, tables: dict[str, Rows], packages: Sequence[str] = ("timm",)) -> None:
+    """Writes `benchmarks/results/NAME.json`, with the rows of each table by its title.
+
+    The versions of `packages` stand in it.
+    """
+    packages = ("torch", *packages, "vitreous")
+    versions = {each: importlib.metadata.version(each) for each in packages}
     about = {
         "date": datetime.date.today().isoformat(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
@@ -38,7 +43,7 @@ def show(tables: dict[str, Rows]) -> None:
 
 def table(rows: Rows) -> str:
     """Rows as aligned text."""
-    columns = list(rows[0])
+    columns = list(rows[0]) if rows else []
     cells = [columns, *([str(row[column]) for column in columns] for row in rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     return "\n".join(

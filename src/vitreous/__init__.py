@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from vitreous._errors import UnknownNameError as UnknownNameError
     from vitreous._errors import UnsupportedModelError as UnsupportedModelError
     from vitreous._errors import WeightsError as WeightsError
+    from vitreous._registry import list_models as list_models
     from vitreous.decomposition import direct_logit_shares as direct_logit_shares
     from vitreous.hooks import Ablate as Ablate
     from vitreous.hooks import ActivationCache as ActivationCache
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from vitreous.models import HookedViTConfig as HookedViTConfig
     from vitreous.models import TokenLayout as TokenLayout
     from vitreous.models import from_module as from_module
+    from vitreous.models import from_state_dict as from_state_dict
     from vitreous.models import load as load
     from vitreous.report import explain as explain
     from vitreous.training import means as means
@@ -89,6 +91,8 @@ _HOMES = {
     "direct_logit_shares": "decomposition",
     "explain": "report",
     "from_module": "models",
+    "from_state_dict": "models",
+    "list_models": "_registry",
     "load": "models",
     "logit_lens": "lenses",
     "means": "training",

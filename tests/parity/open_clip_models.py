@@ -35,6 +35,14 @@ def all_names() -> list[str]:
     return open_clip.list_models()
 
 
+def whole(name: str) -> Any:
+    """A tower of full size, without memory for its weights."""
+    about = copy.deepcopy(open_clip.get_model_config(name))
+    about["vision_cfg"]["timm_model_pretrained"] = False
+    with torch.device("meta"):
+        return _tower(about)
+
+
 def random_tower(name: str) -> nn.Module:
     """A tower in float64 in which every weight is random: two blocks, three by four patches.
 
@@ -45,13 +53,17 @@ def random_tower(name: str) -> nn.Module:
     if "timm_model_name" not in vision:
         _shrink(vision)
     with _short_trunks():
-        tower = open_clip.model._build_vision_tower(
-            about["embed_dim"], vision, about.get("quick_gelu", False)
-        )
+        tower = _tower(about)
     if isinstance(tower, TimmModel):
         timm_models.shortened(tower.trunk)
         tower.image_size = tower.trunk.patch_embed.img_size
     return randomized(tower)
+
+
+def _tower(about: dict[str, Any]) -> Any:
+    return open_clip.model._build_vision_tower(
+        about["embed_dim"], about["vision_cfg"], about.get("quick_gelu", False)
+    )
 
 
 def _shrink(vision: dict[str, Any]) -> None:

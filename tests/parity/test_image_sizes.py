@@ -248,7 +248,8 @@ def test_a_table_that_is_a_plane_stays_one():
     rows = torch.arange(8.0, dtype=torch.float64).repeat_interleave(8)
     with torch.no_grad():
         model.embedding.pos[1:] = rows[:, None]
-    pos = model.embedding.positions((16, 16))[1:].unflatten(0, (16, 16))
+    layout = model.layout_for(tiny_images(size=(64, 64)))
+    pos = model.embedding.positions(layout)[1:].unflatten(0, (16, 16))
     expected = (torch.arange(16, dtype=torch.float64) + 0.5) / 2 - 0.5
     torch.testing.assert_close(pos[1:-1, 5, 0], expected[1:-1])
     torch.testing.assert_close(pos[3, :, 1], expected[3].expand(16))

@@ -10,10 +10,12 @@ import transformers
 from torch import Tensor, nn
 
 import vitreous as vt
+from tests.parity.timm_models import residuals
 from tests.parity.transformers_models import (
     CASES,
     DINO,
     VIT,
+    layers_of,
     random_images,
     random_model,
     random_of,
@@ -66,6 +68,42 @@ def test_float32_is_no_further_from_the_truth_than_twice_transformers(case):
     allowed["logits"] = allowed["hook_post_head_pre_normalize"]
     ours = distances(model, images, truth)
     assert {name: far for name, far in ours.items() if not far <= allowed[name]} == {}
+
+
+# ---- ViT-MAE, which hides patches and puts the others in the order of a noise
+
+
+@torch.no_grad()
+def mae_run(mask_ratio: float) -> tuple[Any, Tensor, Tensor, dict[str, Tensor]]:
+    module = random_model("mae")
+    module.config.mask_ratio = mask_ratio
+    images, noise = random_images(module), torch.rand(2, 16)
+    seen = residuals(lambda: module(images, noise=noise).last_hidden_state, layers_of(module))
+    return module, images, noise, seen
+
+
+def test_mae_with_any_noise_is_ours_in_another_order():
+    module, images, noise, seen = mae_run(0.0)
+    _, cache = vt.from_module(module).run_with_cache(images)
+    place = noise.argsort(1).argsort(1) + 1  # where the source has each patch
+    order = torch.cat([torch.zeros(2, 1, dtype=torch.long), place], 1)[..., None].expand(-1, -1, 24)
+    tokens = cache["hook_ln_final"]
+    assert distance(tokens, seen.pop("logits").gather(1, order)) <= 1e-10
+    assert len(seen) == 2
+    for name, stream in seen.items():
+        assert distance(cache[name], stream.gather(1, order)) <= 1e-10
+
+
+def test_mae_that_hides_patches_is_ours_on_the_stream_of_the_others():
+    module, images, noise, seen = mae_run(0.75)
+    model = vt.from_module(module)
+    kept = torch.cat([torch.zeros(2, 1, dtype=torch.long), noise.argsort(1)[:, :4] + 1], 1)
+    with torch.no_grad():
+        stream = model.embed(images).gather(1, kept[..., None].expand(-1, -1, 24))
+        read, cache = model.run_with_cache(stream, start_at_layer=0)
+    truth = seen.pop("logits")
+    assert distance(read, truth[:, 0]) <= 1e-10
+    assert too_far({name: distance(cache[name], value) for name, value in seen.items()}) == {}
 
 
 # ---- what is in a module

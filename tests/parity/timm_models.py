@@ -28,16 +28,21 @@ def names(family: type) -> list[str]:
     return [name for name, home in homes.items() if _HOMES.get(home.rpartition(".")[2]) is family]
 
 
-def skeleton(name: str, **changes: Any) -> Any:
-    """A model of two blocks without memory for its weights, where there is such a thing."""
+def whole(name: str, **changes: Any) -> Any:
+    """A model of full size, without memory for its weights where there is such a thing."""
     try:
-        with torch.device("meta"):
-            return timm.create_model(name, **{"depth": 2} | changes)
-    except AssertionError:  # something is given for every block
         with torch.device("meta"):
             return timm.create_model(name, **changes)
     except RuntimeError:  # a stem asks its output for numbers
-        return timm.create_model(name, **{"depth": 2} | changes)
+        return timm.create_model(name, **changes)
+
+
+def skeleton(name: str, **changes: Any) -> Any:
+    """The same with two blocks, or all of them where something is given for every block."""
+    try:
+        return whole(name, **{"depth": 2} | changes)
+    except AssertionError:
+        return whole(name, **changes)
 
 
 def shortened(model: Any) -> nn.Module:

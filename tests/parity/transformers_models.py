@@ -150,6 +150,13 @@ def random_model(case: str) -> Any:
     return random_of(getattr(transformers, name)(getattr(transformers, config)(**fields)))
 
 
+def whole(name: str) -> Any:
+    """A model of a class as its config's defaults make it, without memory for its weights."""
+    [config] = {config for kind, config, _ in CASES.values() if kind == name}
+    with torch.device("meta"):
+        return getattr(transformers, name)(getattr(transformers, config)())
+
+
 @torch.no_grad()
 def random_of(module: Any) -> Any:
     torch.manual_seed(0)

@@ -18,8 +18,9 @@ def check_model(
         The tables, and what is to be said below them.
     """
     kind = _tower(tower, images)
-    model: Any
-    model, original = load_with_original(name, weights=weights, device=_device(device), tower=kind)
+    loaded = load_with_original(name, weights=weights, device=_device(device), tower=kind)
+    model: Any = loaded.model
+    original = loaded.original
     pictures = model.preprocess(list(images)) if images else None
     report = model.check(pictures, source=None if original is None else original())
     if original is None:

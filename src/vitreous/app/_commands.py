@@ -105,6 +105,28 @@ def check(
 
 
 @app.command()
+def models(
+    search: Annotated[
+        list[str] | None,
+        typer.Argument(help="Words that the name must have, such as 'dinov2 large'."),
+    ] = None,
+    library: Annotated[
+        str | None, typer.Option(help="Such as 'timm'; an unknown one lists them all.")
+    ] = None,
+    readout: Annotated[
+        str | None, typer.Option(help="Such as 'cls'; an unknown one lists them all.")
+    ] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="What doesn't load, and why.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="With all sizes, for programs.")] = False,
+) -> None:
+    """Print which models load, and how far each is from its source."""
+    from vitreous.app._models import model_lines
+
+    for line in model_lines(search or [], library, readout, failed, json):
+        print(line)
+
+
+@app.command()
 def train(
     recipe: Annotated[
         str, typer.Argument(help="What to train, such as 'digits'.", show_default=False)

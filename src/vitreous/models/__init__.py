@@ -1,5 +1,12 @@
 """The glass vision transformer and everything that needs to know its shape."""
 
+from vitreous._registry import (
+    KnownModel,
+    ModelTable,
+    list_models,
+    shipped_folder,
+    shipped_models,
+)
 from vitreous.models._attention import Attention
 from vitreous.models._block import Block
 from vitreous.models._cache import TransformerCache
@@ -9,13 +16,7 @@ from vitreous.models._clip import CLIPCaches, HookedCLIP
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._factored_matrix import FactoredMatrix
 from vitreous.models._layout import TokenLayout
-from vitreous.models._load import (
-    from_module,
-    load,
-    load_with_original,
-    shipped_folder,
-    shipped_models,
-)
+from vitreous.models._load import from_module, load, load_with_original
 from vitreous.models._mlp import MLP
 from vitreous.models._names import get_act_name
 from vitreous.models._norms import Norm
@@ -39,6 +40,7 @@ from vitreous.models._processing import (
 from vitreous.models._results import as_numbers, label_names
 from vitreous.models._rows import StreamRows
 from vitreous.models._saving import as_stored, saved_description, weight_hash
+from vitreous.models._state_dict import from_state_dict
 from vitreous.models._target import Readout, Target
 from vitreous.models._text import HookedTextTransformer, Tokenizer
 from vitreous.models._text_config import HookedTextConfig
@@ -62,7 +64,9 @@ __all__ = [
     "HookedTextTransformer",
     "HookedViT",
     "HookedViTConfig",
+    "KnownModel",
     "MapConfig",
+    "ModelTable",
     "Norm",
     "NormConfig",
     "ParityReport",
@@ -86,9 +90,11 @@ __all__ = [
     "fold_layer_scale",
     "fold_value_biases",
     "from_module",
+    "from_state_dict",
     "get_act_name",
     "kept_steps",
     "label_names",
+    "list_models",
     "load",
     "load_with_original",
     "resample_positions",

@@ -128,13 +128,16 @@ class Attention(nn.Module):
         self,
         q: Float[Tensor, "batch tokens heads d_head"],
         hidden: Bool[Tensor, "batch keys"] | None = None,
-    ) -> Float[Tensor, "*#batch #heads queries keys"] | None:
-        """What is added to the scores beside their product; minus infinity where nobody looks."""
-        bias = None if self.relative_bias is None else self.relative_bias().to(q.dtype)
+    ) -> Float[Tensor, "#batch #heads queries keys"] | None:
+        """What is added to the scores beside their product; minus infinity where nobody looks.
+
+        Of three dimensions, the fused kernel wouldn't take it.
+        """
+        bias = None if self.relative_bias is None else self.relative_bias().to(q.dtype)[None]
         if not self.causal and hidden is None:
             return bias
         n_tokens = q.shape[1]
-        bias = q.new_zeros(1, n_tokens, n_tokens) if bias is None else bias
+        bias = q.new_zeros(1, 1, n_tokens, n_tokens) if bias is None else bias
         if self.causal:
             bias = bias.masked_fill(is_future(n_tokens, q.device), float("-inf"))
         if hidden is None:

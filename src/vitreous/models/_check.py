@@ -77,11 +77,11 @@ def check(
     if inputs is None:
         inputs = model.random_inputs(2, torch.Generator().manual_seed(0))
     inputs = inputs.to(model.placement.device)
-    inputs = inputs.float() if inputs.is_floating_point() else inputs
+    model.layout_for(inputs)  # refuses a size that the model doesn't take
     compared = None if source is None else parity(model, source, inputs)
     model = copy.deepcopy(model).double().eval()
     model.reset_hooks(including_permanent=True)
-    inputs = inputs.to(model.placement) if inputs.is_floating_point() else inputs
+    inputs = inputs.double() if inputs.is_floating_point() else inputs
     logits, cache = model.run_with_cache(inputs)
     rows = [CheckRow(*row) for row in _rows(model, inputs, logits, cache)]
     return CheckReport(tuple(rows), compared)

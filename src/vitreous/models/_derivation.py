@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from vitreous._errors import HookError
 from vitreous.hooks import Read
-from vitreous.models._base_layout import Layout
 from vitreous.models._block_rules import BlockRules
+from vitreous.models._positions import Layout
 from vitreous.models._readout_rules import ReadoutRules
 from vitreous.models._rules import IsStored, Rule, norm_rule, same, sum_of
 

@@ -9,7 +9,7 @@ from vitreous.models._base_embedding import BaseEmbedding
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._layout import TokenLayout
 from vitreous.models._norms import make_norm
-from vitreous.models._positions import resampled, sincos
+from vitreous.models._position_grids import resampled, sincos
 from vitreous.models._read_only import ReadOnly, no_bias, share_memory
 
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from vitreous.models._base_layout import Layout
+from vitreous.models._positions import Layout
 
 Positions = str | int | list[int] | tuple[int, ...] | Tensor
 

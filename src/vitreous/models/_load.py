@@ -1,6 +1,5 @@
 """From a name to a model."""
 
-import importlib.resources
 import os
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack, overload
@@ -9,6 +8,7 @@ import torch
 from torch import nn
 
 from vitreous._errors import UnsupportedModelError, WeightsError, unknown
+from vitreous._registry import shipped_folder, shipped_models
 from vitreous.hooks import Means
 from vitreous.models import adapters
 from vitreous.models._checkpoints import checkpoint_file, unknown_checkpoint
@@ -236,17 +236,6 @@ def from_module(
     model.card.setdefault("name", type(module).__name__)
     model.card["weight_hash"] = weight_hash(model)
     return model.eval()
-
-
-def shipped_folder() -> Path:
-    """Where the models that come with the package lie."""
-    return Path(str(importlib.resources.files("vitreous.models"))) / "shipped"
-
-
-def shipped_models() -> list[str]:
-    """The names of the models that come with the package."""
-    folder = shipped_folder()
-    return sorted(p.parent.name for p in folder.glob("*/config.json")) if folder.is_dir() else []
 
 
 def _load_folder(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vitreous._errors import UnsupportedModelError
 from vitreous.models import adapters
 from vitreous.models._parity_report import ParityReport, ParityRow, kind_of
-from vitreous.models.adapters._correspondence import FINAL, Correspondence, seen_values
+from vitreous.models.adapters._correspondence import Correspondence, seen_values
 
 if TYPE_CHECKING:
     from vitreous.models._transformer import GlassTransformer
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _FLOAT32 = 2.0
 
 # Points that hold what another one, or what comes out, holds too.
-_TWINS = (FINAL, "hook_post_head_pre_normalize")
+_TWINS = ("ln_final.hook_normalized", "hook_post_head_pre_normalize")
 
 
 def gap(a: Tensor, b: Tensor) -> float:
@@ -41,7 +41,7 @@ def parity(model: "GlassTransformer", source: nn.Module, inputs: Tensor) -> Pari
 
     Raises:
         UnsupportedModelError: No adapter is responsible for the source, or it refuses it.
-        ValueError: The source is of another shape.
+        ValueError: The source is of another shape, or the model was processed.
     """
     adapter = adapters.converter(source)
     if adapter is None:
@@ -55,17 +55,17 @@ def parity(model: "GlassTransformer", source: nn.Module, inputs: Tensor) -> Pari
     exact = _prepared(source, about, device, torch.float64)
     anew = adapters.convert(adapter, exact, tower=tower)
     _require_same_shape(model, anew)
+    _require_unprocessed(model, anew)
     points = _points(model, anew)
-    truth = seen_values(exact, about, _cast(inputs, torch.float64), points, anew.cfg)
+    truth = seen_values(exact, about, _as(inputs, torch.float64), points, anew.cfg)
     float64 = _errors(_twin(model, anew, anew), inputs, truth)
     rounded = _prepared(source, about, device, torch.float32)
     if was == torch.float64:  # the truth of weights that are rounded, so that they are no error
         exact = _prepared(rounded, about, device, torch.float64)
-        truth = seen_values(exact, about, _cast(inputs, torch.float64), points, anew.cfg)
-    theirs = seen_values(rounded, about, _cast(inputs, torch.float32), points, anew.cfg)
-    float32 = _errors(
-        _twin(model, anew, adapters.convert(adapter, rounded, tower=tower)), inputs, truth
-    )
+        truth = seen_values(exact, about, _as(inputs, torch.float64), points, anew.cfg)
+    theirs = seen_values(rounded, about, _as(inputs, torch.float32), points, anew.cfg)
+    again = adapters.convert(adapter, rounded, tower=tower)
+    float32 = _errors(_twin(model, anew, again), inputs, truth)
     names = _forward_order(truth, model)
     own = [_distance(theirs[name], truth[name]) for name in names]
     allowed = accumulate((_FLOAT32 * error for error in own), max)
@@ -88,9 +88,10 @@ def _prepared(
     return module
 
 
+# Of images and of texts; those of the other are None on both sides.
 _SIZES = (
-    *("n_layers", "d_model", "n_heads", "head_width", "d_mlp", "n_channels", "image_shape"),
-    *("patch_shape", "n_prefix", "n_classes", "vocab_size", "n_ctx"),
+    *("n_layers", "d_model", "n_heads", "head_width", "d_mlp", "n_classes", "n_channels"),
+    *("image_shape", "patch_shape", "n_prefix", "vocab_size", "n_ctx"),
 )
 
 
@@ -104,16 +105,22 @@ def _require_same_shape(model: "GlassTransformer", anew: "GlassTransformer") -> 
             )
 
 
+def _require_unprocessed(model: "GlassTransformer", anew: "GlassTransformer") -> None:
+    for name in model.hook_names(on_demand=False):
+        part, _, last = name.rpartition(".")
+        if last == "hook_normalized" and name in anew.hook_dict:
+            norms: list[Any] = [each.get_submodule(part) for each in (model, anew)]
+            if norms[0].config.affine != norms[1].config.affine:
+                raise ValueError(
+                    f"`model` must have the norms of its source; got `{part}` with its gain folded "
+                    "away. Check the model first, and process it then."
+                )
+
+
 def _points(model: "GlassTransformer", anew: "GlassTransformer") -> set[str]:
-    """What can be compared: a norm whose gain was folded away says another thing."""
     points = set(model.hook_names(on_demand=False)) & set(anew.hook_names(on_demand=False))
-    for name in [name for name in points if name.endswith(".hook_normalized")]:
-        part = name.removesuffix(".hook_normalized")
-        norms: list[Any] = [each.get_submodule(part) for each in (model, anew)]
-        if norms[0].config.affine != norms[1].config.affine:
-            points -= {name, "hook_ln_final" if name == FINAL else name}
     # With a distillation token, two heads read two vectors.
-    return points | (set() if model.cfg.has_second_head else {"pre_logits"})
+    return points | (set() if model.head.distillation is not None else {"pre_logits"})
 
 
 def _twin(
@@ -149,7 +156,7 @@ def _is_rounded(mine: Tensor, exact: Tensor, *, is_table: bool) -> Tensor:
 
 def _errors(twin: "GlassTransformer", inputs: Tensor, truth: dict[str, Tensor]) -> dict[str, float]:
     """How far each value of a pass is from the truth."""
-    inputs, errors = _cast(inputs, twin.placement.dtype), {}
+    inputs, errors = _as(inputs, twin.placement.dtype), {}
 
     def compare(value: Tensor, hook: Any) -> None:
         errors[hook.name] = _distance(value, truth[hook.name])
@@ -163,9 +170,9 @@ def _errors(twin: "GlassTransformer", inputs: Tensor, truth: dict[str, Tensor]) 
     return errors
 
 
-def _cast(inputs: Tensor, dtype: torch.dtype) -> Tensor:
-    """Images in a precision; token ids have none."""
-    return inputs.to(dtype) if inputs.is_floating_point() else inputs
+def _as(inputs: Tensor, dtype: torch.dtype) -> Tensor:
+    """Images in a precision, of which float32 is the most that is asked for; tokens as they are."""
+    return inputs.float().to(dtype) if inputs.is_floating_point() else inputs
 
 
 def _distance(value: Tensor, truth: Tensor) -> float:

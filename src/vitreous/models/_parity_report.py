@@ -63,13 +63,13 @@ class ParityReport:
     Attributes:
         rows: One per value that both show, in forward order.
         source: What it was compared with.
-        inputs: On what, such as "2 images".
+        on: What both were run on, such as "2 images".
         not_compared: Kinds of hook points that the source has no part for.
     """
 
     rows: tuple[ParityRow, ...]
     source: str
-    inputs: str
+    on: str
     not_compared: tuple[str, ...]
 
     def __bool__(self) -> bool:
@@ -97,10 +97,7 @@ class ParityReport:
         worst = self.worst()
         width = max(len(row.kind) for row in worst)
         head = f"{'value, at its worst layer':<{width}}  layer   float64  allowed   "
-        lines = [
-            f"Equality with {self.source} on {self.inputs}",
-            head + "float32  source's   allowed",
-        ]
+        lines = [f"Equality with {self.source} on {self.on}", head + "float32  source's   allowed"]
         for row in worst:
             lines.append(
                 f"{row.kind:<{width}}  {row.layer:>5}  {row.float64:8.1e}  "

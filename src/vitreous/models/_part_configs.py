@@ -16,9 +16,9 @@ from vitreous.models._config_fields import (
 NormKind = Literal["layer", "rms"]
 Activation = Literal["gelu", "gelu_tanh", "quick_gelu", "relu", "silu", "solu"]
 PositionKind = Literal["learned", "sincos"]
+ResampleFilter = Literal["bicubic", "bilinear"]
 # Those that read one token of a text.
 PLACES = ("first", "last", "eot")
-ResampleFilter = Literal["bicubic", "bilinear"]
 PoolingKind = Literal["cls", "mean", "cls_mean", "map", "none", "first", "last", "eot"]
 
 

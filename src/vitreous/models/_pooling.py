@@ -4,10 +4,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from vitreous.models._base_layout import Layout
 from vitreous.models._config import TransformerConfig
 from vitreous.models._map_pooling import MapPooling
 from vitreous.models._part_configs import PLACES
+from vitreous.models._positions import Layout
 
 
 class Head(nn.Module):

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from vitreous.models._base_layout import Layout
 from vitreous.models._map_pooling import MapPooling
+from vitreous.models._positions import Layout
 from vitreous.models._rules import IsStored, Rule, mlp_rule, norm_rule, same, sum_of
 
 if TYPE_CHECKING:

@@ -31,6 +31,10 @@ class Described(Protocol):
     def state_dict(self) -> dict[str, Tensor]: ...
 
 
+# How many names of weights a message lists.
+_N_LISTED = 3
+
+
 def save_pretrained(
     model: Described, folder: str | os.PathLike[str], dtype: torch.dtype | None = None
 ) -> None:
@@ -137,8 +141,7 @@ def load_tensors(module: torch.nn.Module, tensors: dict[str, Tensor], source: st
     expected = module.state_dict()
     missing = sorted(set(expected) - set(tensors))
     extra = sorted(set(tensors) - set(expected))
-    if missing or extra:
-        raise WeightsError(_mismatch(source, missing, extra))
+    check_names(source, missing, extra)
     for name, tensor in tensors.items():
         if tensor.shape != expected[name].shape:
             raise WeightsError(
@@ -153,18 +156,33 @@ def load_tensors(module: torch.nn.Module, tensors: dict[str, Tensor], source: st
     module.load_state_dict(tensors)
 
 
-def _mismatch(source: str, missing: list[str], extra: list[str]) -> str:
+def check_names(source: str, missing: list[str], extra: list[str]) -> None:
+    """Raises `WeightsError` unless each weight has a name that the model knows, and it has all.
+
+    Args:
+        source: What a message calls the weights.
+        missing: Names that the model has and the weights lack.
+        extra: Names that the weights have and the model lacks.
+    """
     parts = []
     if missing:
-        near = nearest(missing[0], extra, 1)
-        hint = f" (nearest there: {near[0]})" if near else ""
-        parts.append(f"{len(missing)} missing, first `{missing[0]}`{hint}")
+        parts.append(f"{len(missing)} missing, first {_listed(missing, extra)}")
     if extra:
-        parts.append(f"{len(extra)} unknown, first `{extra[0]}`")
-    return (
-        f"The tensors of {source} must be those of the model; {' and '.join(parts)}. "
-        "Use the weights of this architecture."
-    )
+        parts.append(f"{len(extra)} unknown, first {_listed(extra, [])}")
+    if parts:
+        raise WeightsError(
+            f"The tensors of {source} must be those of the model; {' and '.join(parts)}. "
+            "Use the weights of this architecture."
+        )
+
+
+def _listed(names: list[str], others: list[str]) -> str:
+    """The first few names, each with what it may be called among others."""
+    shown = []
+    for name in names[:_N_LISTED]:
+        near = nearest(name, others, 1)
+        shown.append(f"`{name}`" + (f" (nearest there: {near[0]})" if near else ""))
+    return ", ".join(shown) + (" ..." if len(names) > _N_LISTED else "")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class RelativeBias(nn.Module):
 
     def forward(self) -> Float[Tensor, "heads queries keys"]:
         """The bias of every pair of tokens."""
-        return self.table[self.index].permute(2, 0, 1)
+        return self.table[self.index].permute(2, 0, 1).contiguous()
 
 
 def offset_index(grid: tuple[int, int]) -> Int[Tensor, "tokens tokens"]:

@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from vitreous.models._base_embedding import BaseEmbedding
-from vitreous.models._base_layout import Layout
+from vitreous.models._positions import Layout
 from vitreous.models._text_config import HookedTextConfig
 
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from vitreous.models._base_layout import Layout
+from vitreous.models._positions import Layout
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,6 @@ from vitreous._errors import HookError
 from vitreous.data import ClassNames
 from vitreous.hooks import ActivationCache, HookedModule, HookPoint, Means, NamesFilter
 from vitreous.models._base_embedding import BaseEmbedding
-from vitreous.models._base_layout import Layout
 from vitreous.models._block import Block
 from vitreous.models._cache import TransformerCache
 from vitreous.models._check import CheckReport, check
@@ -23,6 +22,7 @@ from vitreous.models._names import canonical_name, component_site
 from vitreous.models._norms import make_norm, normalize
 from vitreous.models._points import axes_of
 from vitreous.models._pooling import Head, Pooling
+from vitreous.models._positions import Layout
 from vitreous.models._rotary import Rotary
 from vitreous.models._saving import save_pretrained, weight_hash
 from vitreous.models._span import block_range, last_watched, reached
@@ -357,10 +357,10 @@ class GlassTransformer(WeightViews, HookedModule):
 
         Args:
             inputs: Two or more of what the model takes; None draws random ones.
-            source: The module of timm, transformers, open_clip or torchvision that this model
-                was converted from. Then each value that both show is compared too, in float64
-                and in float32. A model that was processed (`center_writing_weights` and the
-                like) has other values inside by design.
+            source: The module of a source library that this model was converted from. Then each
+                value that both show is compared too, in float64 and in float32. Check first and
+                process then: `center_writing_weights` and the like give other values inside by
+                design.
         """
         return check(self, inputs, source)
 

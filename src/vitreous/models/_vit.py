@@ -9,11 +9,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vitreous.data import ClassNames, Preprocessing
-from vitreous.models._base_layout import Layout
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._embedding import Embedding
 from vitreous.models._grid import grid_for, has_fixed_tokens, layout_of
 from vitreous.models._layout import TokenLayout
+from vitreous.models._positions import Layout
 from vitreous.models._rotary import Rotary
 from vitreous.models._transformer import GlassTransformer
 

@@ -13,10 +13,10 @@ from vitreous.models._read_only import ReadOnly, no_bias, share_memory
 
 if TYPE_CHECKING:
     from vitreous.models._base_embedding import BaseEmbedding
-    from vitreous.models._base_layout import Layout
     from vitreous.models._block import Block
     from vitreous.models._config import TransformerConfig
     from vitreous.models._pooling import Head
+    from vitreous.models._positions import Layout
 
 
 class WeightViews(nn.Module):

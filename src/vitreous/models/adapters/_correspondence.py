@@ -12,8 +12,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-# The point of the last norm, which a model may lack.
-FINAL = "ln_final.hook_normalized"
+# A point of the last norm, which a model may lack.
+FINAL = "ln_final.hook_scale"
 
 # From a value of the source to one of ours, given our configuration; None where it is another.
 View = Callable[[Tensor, Any], Tensor | None]

@@ -11,11 +11,13 @@ import copy
 from types import SimpleNamespace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from vitreous._errors import WeightsError
 from vitreous._optional import needs
 from vitreous.models._clip import HookedCLIP
+from vitreous.models._config import HookedViTConfig
 from vitreous.models._saving import load_tensors
 from vitreous.models._text import HookedTextTransformer, Tokenizer
 from vitreous.models._vit import HookedViT
@@ -36,8 +38,8 @@ from vitreous.models.adapters._open_clip_tokenizer import (
     tokenizer_of,
     tokenizer_of_source,
 )
-from vitreous.models.adapters._open_clip_tower import convert_image, refuse_image
-from vitreous.models.adapters._options import LoadOptions, Tower
+from vitreous.models.adapters._open_clip_tower import convert_image, describe_image, refuse_image
+from vitreous.models.adapters._options import LoadOptions, Tower, Weights
 from vitreous.models.adapters._parts import filled_text, placement
 from vitreous.models.adapters._two_towers import joined, offering
 from vitreous.models.adapters._weight_files import read_weights
@@ -55,16 +57,19 @@ def load(name: str, options: LoadOptions) -> Loaded:
     """
     source = find(name, options)
     towers = _build(source, options)  # before anything is downloaded
-    file = options.weights or source.fetch()
-    tensors = read_weights(file)
-    if options.tower is None and not has_both(tensors):
+    given = options.given(read_weights)
+    if given is None:
+        file = source.fetch()
+        given = Weights(read_weights(file), file.name)
+    if options.tower is None and not has_both(given.tensors):
         towers.pop("text")
     for each, tower in towers.items():
-        _fill(tower, each, tower_weights(tensors, each), file.name)
+        weights = tower_weights(given.tensors, each)
+        _fill(tower.to(options.loading_dtype), each, weights, given.where)
     models = {each: _converted(each, tower, source, options) for each, tower in towers.items()}
     alone = len(models) == 1
-    model = next(iter(models.values())) if alone else _joined(models, tensors, file.name)
-    where = source.where if options.weights is None else file.name
+    model = next(iter(models.values())) if alone else _joined(models, given)
+    where = given.where if options.has_weights else source.where
     model.card["source"] = f"open_clip {_library('open_clip').__version__}, {where}"
     return Loaded(model, (lambda: next(iter(towers.values()))) if alone else None)
 
@@ -88,13 +93,20 @@ def _build(source: Source, options: LoadOptions) -> dict[str, Any]:
     return towers
 
 
-def _joined(models: dict[str, Any], tensors: dict[str, Tensor], file: str) -> HookedCLIP:
+def _joined(models: dict[str, Any], given: Weights) -> HookedCLIP:
+    tensors = given.tensors
     if "logit_scale" not in tensors:
         raise WeightsError(
-            f"`{file}` must hold `logit_scale`, by which images and texts are compared; got two "
+            f"{given.where} must hold `logit_scale`, by which images and texts are compared; got two "
             'towers alone. Load one of them: `tower="image"`.'
         )
     return joined(**models, log_scale=tensors["logit_scale"], bias=tensors.get("logit_bias"))
+
+
+def describe(name: str, options: LoadOptions) -> HookedViTConfig:
+    """What the image tower of a model that open_clip knows by name is made of."""
+    with torch.device("meta"):
+        return describe_image(build(find(name, options)))
 
 
 def build(source: Source, image_size: tuple[int, int] | None = None) -> Any:
@@ -119,8 +131,9 @@ def _fill(tower: Any, kind: str, tensors: dict[str, Tensor], file: str) -> None:
     """Loads a tower's weights as open_clip itself does: other formats, other positions."""
     at = {"image": "visual", "text": "text"}[kind]
     clip = SimpleNamespace(**{at: tower})
+    dtype = next(tower.parameters()).dtype
     named = {
-        f"{at}.{name}": tensor.float() if tensor.is_floating_point() else tensor
+        f"{at}.{name}": tensor.to(dtype) if tensor.is_floating_point() else tensor
         for name, tensor in tensors.items()
     }
     library = clip_classes()
@@ -189,7 +202,7 @@ def convert_text(module: Any, tokenizer: Tokenizer | None = None) -> HookedTextT
     """
     tower = find_text(module)
     cfg, name = read_text_config(tower), f"`{type(module).__name__}`"
-    model = filled_text(cfg, text_weights(tower), placement(tower.module), name)
+    model = filled_text(cfg, text_weights(tower, cfg), placement(tower.module), name)
     model.tokenizer = tokenizer_of(tokenizer, cfg)
     return model
 

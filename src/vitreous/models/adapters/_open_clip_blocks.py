@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vitreous._optional import needs
+from vitreous.models._config import TransformerConfig
 from vitreous.models._part_configs import Activation, AttentionConfig, NormConfig
 from vitreous.models.adapters._parts import all_alike, exactly, multihead_fields, unsupported
 
@@ -109,6 +110,7 @@ _BLOCK_PLACES = {
     "attn.ln_k.bias": "attn.k_norm.b",
     "attn.ln_inner.weight": "attn.z_norm.w",
     "attn.ln_inner.bias": "attn.z_norm.b",
+    "attn.head_scale": "attn.head_scale",  # goes into the values
     "attn.out_proj.weight": "attn.out.weight",
     "attn.out_proj.bias": "attn.out.bias",
     "ls_1.gamma": "attn.gain",
@@ -122,27 +124,26 @@ _BLOCK_PLACES = {
     "mlp.c_proj.bias": "mlp.fc_out.bias",
     "ls_2.gamma": "mlp.gain",
 }
+_BLOCK = "transformer.resblocks."
 
 
-def block_weights(transformer: Any) -> dict[str, Tensor]:
-    """The weights of all blocks under our names."""
-    tensors: dict[str, Tensor] = {}
-    for layer, block in enumerate(transformer.resblocks):
-        at = f"blocks.{layer}."
-        for name, tensor in block.state_dict().items():
-            if name == "attn.head_scale":
-                continue  # goes into the values, below
-            if name not in _BLOCK_PLACES:
-                raise unsupported(f"Each weight of a block must be one that ours has; got `{name}`")
-            tensors[at + _BLOCK_PLACES[name]] = tensor
-        if getattr(block.attn, "head_scale", None) is not None:
-            _scale_values(tensors, f"{at}attn.qkv.", block.attn)
-    return tensors
+def block_place(name: str) -> str:
+    """Our name of a weight of a block; another weight keeps its own."""
+    layer, _, rest = name.removeprefix(_BLOCK).partition(".")
+    is_known = name.startswith(_BLOCK) and rest in _BLOCK_PLACES
+    return f"blocks.{layer}.{_BLOCK_PLACES[rest]}" if is_known else name
 
 
-def _scale_values(tensors: dict[str, Tensor], qkv: str, attn: Any) -> None:
+def scale_heads(tensors: dict[str, Tensor], cfg: TransformerConfig) -> None:
     """Heads that are scaled behind the pattern are heads whose values are scaled."""
-    scale = attn.head_scale.detach().double().flatten().repeat_interleave(attn.head_dim)
+    for layer in range(cfg.n_layers):
+        scale = tensors.pop(f"blocks.{layer}.attn.head_scale", None)
+        if scale is not None:
+            _scale_values(tensors, f"blocks.{layer}.attn.qkv.", scale, cfg.head_width)
+
+
+def _scale_values(tensors: dict[str, Tensor], qkv: str, scale: Tensor, d_head: int) -> None:
+    scale = scale.detach().double().flatten().repeat_interleave(d_head)
     for name in (f"{qkv}weight", f"{qkv}bias"):
         if name in tensors:
             query, key, value = tensors[name].chunk(3)

@@ -14,10 +14,11 @@ from vitreous.models._part_configs import (
     ResampleConfig,
 )
 from vitreous.models.adapters._open_clip_blocks import (
-    block_weights,
+    block_place,
     blocks_fields,
     norm_of,
     parts,
+    scale_heads,
 )
 from vitreous.models.adapters._parts import check_untouched, exactly, patch_fields, unsupported
 
@@ -89,51 +90,92 @@ _PLACES = {
     "ln_pre.bias": "ln_pre.b",
     "proj": "head.linear.weight",
 }
-_ELSEWHERE = ("attn_pool.", "transformer.")
 
 
-def weights(module: Any) -> dict[str, Tensor]:
+def weights(module: Any, cfg: HookedViTConfig) -> dict[str, Tensor]:
     """The module's weights under our names."""
-    attends = module.attn_pool is not None
-    post = "pooling.map.out_norm" if attends else "ln_final"
-    places = _PLACES | {"ln_post.weight": f"{post}.w", "ln_post.bias": f"{post}.b"}
-    tensors = block_weights(module.transformer)
-    if attends:
-        tensors |= _pooler_weights(module.attn_pool)
-    for name, tensor in module.state_dict().items():
-        if name in places:
-            tensors[places[name]] = tensor
-        elif not name.startswith(_ELSEWHERE):
-            raise unsupported(f"Each weight must be one that `HookedViT` has; got `{name}`")
-    tensors["embedding.cls_token"] = tensors["embedding.cls_token"][None, None]
-    if "head.linear.weight" in tensors:
-        tensors["head.linear.weight"] = tensors["head.linear.weight"].T
+    state = module.state_dict()
+    tensors = renamed(state, cfg)
+    unknown = next((name for name in tensors if name in state), None)
+    if unknown is not None:
+        raise unsupported(f"Each weight must be one that `HookedViT` has; got `{unknown}`")
     return tensors
 
 
-def _pooler_weights(pooler: Any) -> dict[str, Tensor]:
+def knows(name: str) -> bool:
+    """Whether a weight of an image tower may have this name, in a whole model or alone."""
+    name = name.removeprefix("visual.")
+    return name.startswith(("attn_pool.", "ln_post.")) or _place(name, "") != name
+
+
+def renamed(state: dict[str, Tensor], cfg: HookedViTConfig) -> dict[str, Tensor]:
+    """An image tower's state dict under our names; one that nobody knows keeps its own.
+
+    Of a whole model the image tower is taken.
+
+    Raises:
+        KeyError: A weight of a pooling by attention is missing.
+    """
+    visual = {k.removeprefix("visual."): x for k, x in state.items() if k.startswith("visual.")}
+    state = visual or state
+    attends = cfg.pooling.map is not None
+    post = "pooling.map.out_norm" if attends else "ln_final"
+    tensors = {
+        _place(name, post): tensor
+        for name, tensor in state.items()
+        if not (attends and name.startswith("attn_pool."))
+    }
+    if attends:
+        tensors |= _pooler_weights(state, cfg)
+    if "embedding.cls_token" in tensors:
+        tensors["embedding.cls_token"] = tensors["embedding.cls_token"].flatten()[None, None]
+    if "head.linear.weight" in tensors:
+        tensors["head.linear.weight"] = tensors["head.linear.weight"].T
+    scale_heads(tensors, cfg)
+    return tensors
+
+
+def _place(name: str, post: str) -> str:
+    """Our name of a weight; the last norm is called `post`."""
+    places = _PLACES | {"ln_post.weight": f"{post}.w", "ln_post.bias": f"{post}.b"}
+    return places.get(name) or block_place(name)
+
+
+def _pooler_weights(state: dict[str, Tensor], cfg: HookedViTConfig) -> dict[str, Tensor]:
     """The first query of a pooler, projected and normed as it meets the keys."""
-    attn, width = pooler.attn, pooler.attn.embed_dim
-    if attn.in_proj_weight is not None:
-        W_q, *W_kv = attn.in_proj_weight.detach().chunk(3)
+    parts = cfg.pooling.map
+    assert parts is not None
+    if "attn_pool.attn.in_proj_weight" in state:
+        W_q, *W_kv = state["attn_pool.attn.in_proj_weight"].detach().chunk(3)
     else:  # the tokens are of another width than what is pooled
-        W_q, *W_kv = (getattr(attn, f"{letter}_proj_weight").detach() for letter in "qkv")
-    query = _normed_first_query(pooler)
-    q = W_q.double() @ query
+        W_q, *W_kv = (state[f"attn_pool.attn.{each}_proj_weight"].detach() for each in "qkv")
+    q = W_q.double() @ _normed_first_query(state, cfg)
     tensors = {"pooling.map.kv.weight": torch.cat(list(W_kv))}
-    if attn.in_proj_bias is not None:
-        bias = attn.in_proj_bias.detach()
-        q = q + bias[:width].double()
-        tensors["pooling.map.kv.bias"] = bias[width:]
-    tensors["pooling.map.query"] = q.to(W_q).unflatten(0, (attn.num_heads, attn.head_dim))
-    norms = pooler.ln_k.state_dict().items()
-    tensors |= {f"ln_final.{ {'weight': 'w', 'bias': 'b'}[name] }": v for name, v in norms}
-    outs = attn.out_proj.state_dict().items()
-    return tensors | {f"pooling.map.out.{name}": tensor for name, tensor in outs}
+    if "attn_pool.attn.in_proj_bias" in state:
+        bias = state["attn_pool.attn.in_proj_bias"].detach()
+        q = q + bias[: len(q)].double()
+        tensors["pooling.map.kv.bias"] = bias[len(q) :]
+    tensors["pooling.map.query"] = q.to(W_q).unflatten(0, (parts.n_heads, parts.d_head))
+    for name, ours in (
+        ("ln_k.weight", "ln_final.w"),
+        ("ln_k.bias", "ln_final.b"),
+        ("attn.out_proj.weight", "pooling.map.out.weight"),
+        ("attn.out_proj.bias", "pooling.map.out.bias"),
+    ):
+        if f"attn_pool.{name}" in state:
+            tensors[ours] = state[f"attn_pool.{name}"]
+    return tensors
 
 
-def _normed_first_query(pooler: Any) -> Tensor:
-    norm = pooler.ln_q
-    weight, bias = (None if p is None else p.detach().double() for p in (norm.weight, norm.bias))
-    query = pooler.query.detach()[0].double()
-    return nn.functional.layer_norm(query, norm.normalized_shape, weight, bias, norm.eps)
+def _normed_first_query(state: dict[str, Tensor], cfg: HookedViTConfig) -> Tensor:
+    norm, query = cfg.pooling.norm, state["attn_pool.query"].detach()[0].double()
+    if norm is None:
+        return query
+    weight, bias = (state.get(f"attn_pool.ln_q.{leaf}") for leaf in ("weight", "bias"))
+    return nn.functional.layer_norm(
+        query,
+        query.shape,
+        None if weight is None else weight.detach().double(),
+        None if bias is None else bias.detach().double(),
+        norm.eps,
+    )

@@ -28,7 +28,7 @@ IN_BLOCK: tuple[Seen, ...] = (
     goes_in("hook_resid_mid", "ln_2"),
     comes_out("ln2.hook_normalized", "ln_2"),
     comes_out("mlp.hook_pre", "mlp.c_fc"),
-    goes_in("mlp.hook_mid", "mlp.ln", where="mlp.norm.hook_normalized"),
+    goes_in("mlp.hook_mid", "mlp.ln", where="mlp.norm.hook_scale"),
     comes_out("mlp.norm.hook_normalized", "mlp.ln"),
     goes_in("mlp.hook_post", "mlp.c_proj"),
     comes_out("hook_mlp_out", "ls_2", "mlp"),

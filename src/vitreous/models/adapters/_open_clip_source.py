@@ -113,7 +113,7 @@ def _from_list(name: str, options: LoadOptions) -> Source:
     if tag and not library.pretrained.is_pretrained_cfg(architecture, tag):
         hint = f"Tags of `{architecture}`: {', '.join(tags) or 'none'}."
         raise unknown("open_clip checkpoint", name, [f"{architecture}/{t}" for t in tags], hint)
-    if not tag and options.weights is None:
+    if not tag and not options.has_weights:
         raise WeightsError(
             f"`open_clip:{architecture}` must name weights; got none. Pass a tag "
             f"(`open_clip:{architecture}/TAG`, of {', '.join(tags) or 'which there are none'}), or "

@@ -11,10 +11,11 @@ from vitreous._optional import needs
 from vitreous.models._part_configs import PoolingConfig
 from vitreous.models._text_config import HookedTextConfig
 from vitreous.models.adapters._open_clip_blocks import (
-    block_weights,
+    block_place,
     blocks_fields,
     norm_of,
     parts,
+    scale_heads,
 )
 from vitreous.models.adapters._parts import check_untouched, exactly, unsupported
 
@@ -151,13 +152,14 @@ def _width(projection: Any) -> int:
     return exactly(projection, "text_projection", nn.Linear).out_features
 
 
-def text_weights(tower: TextTower) -> dict[str, Tensor]:
+def text_weights(tower: TextTower, cfg: HookedTextConfig) -> dict[str, Tensor]:
     """The tower's weights under our names."""
     module = tower.module
-    tensors = block_weights(module.transformer) | {
-        "embedding.tokens": module.token_embedding.weight,
-        "embedding.pos": module.positional_embedding,
-    }
+    state = {f"transformer.{name}": x for name, x in module.transformer.state_dict().items()}
+    tensors = {block_place(name): tensor for name, tensor in state.items()}
+    scale_heads(tensors, cfg)
+    tensors["embedding.tokens"] = module.token_embedding.weight
+    tensors["embedding.pos"] = module.positional_embedding
     if tower.cls_emb is not None:
         tensors["embedding.cls_token"] = tower.cls_emb[None, None]
     norm = module.ln_final.state_dict()

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from vitreous._optional import needs
+from vitreous.models._config import HookedViTConfig
 from vitreous.models._pooling import Head
 from vitreous.models._vit import HookedViT
 from vitreous.models.adapters import _timm
@@ -36,7 +37,8 @@ def convert_image(module: Any, record: Any = None) -> HookedViT:
         model = _convert_timm(module)
     else:
         place, name = placement(module), f"`{type(module).__name__}`"
-        model = filled(read_config(module), weights(module), place, name)
+        cfg = read_config(module)
+        model = filled(cfg, weights(module, cfg), place, name)
     model.labels = None
     model.preprocessing = preprocessing_of(module, record, model.cfg)
     return model
@@ -49,6 +51,14 @@ def refuse_image(module: Any) -> None:
         _refuse_timm(module)
     else:
         read_config(module)
+
+
+def describe_image(tower: Any) -> HookedViTConfig:
+    """What an image tower is made of; it may lie on the meta device."""
+    refuse_image(tower)
+    if isinstance(tower, _timm_model()):
+        raise unsupported("The tower must be open_clip's own; got one of timm's")
+    return read_config(tower)
 
 
 def _timm_model() -> type:

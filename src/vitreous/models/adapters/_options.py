@@ -1,10 +1,20 @@
 """What `load` was asked for, handed to the adapter of a source library."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
+from torch import Tensor
+
+
+class Weights(NamedTuple):
+    """A state dict, and what messages call it."""
+
+    tensors: dict[str, Tensor]
+    where: str
+
 
 # Of a model of two towers.
 Tower = Literal["image", "text", "both"]
@@ -28,6 +38,7 @@ class LoadOptions:
         image_size: Pixel rows and columns, where they aren't the model's own.
         dtype: Of the weights.
         tower: What is wanted of a model of two towers; None for all that there is.
+        tensors: A state dict in memory, instead of a file.
     """
 
     weights: Path | None = None
@@ -37,6 +48,23 @@ class LoadOptions:
     image_size: tuple[int, int] | None = None
     dtype: torch.dtype = field(default=torch.float32, kw_only=True)
     tower: Tower | None = field(default=None, kw_only=True)
+    tensors: dict[str, Tensor] | None = field(default=None, kw_only=True)
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether there are weights already, so that none are to be downloaded."""
+        return self.tensors is not None or self.weights is not None
+
+    def given(self, read: Callable[[Path], dict[str, Tensor]]) -> Weights | None:
+        """The weights that came with the call; a file of them is read by `read`."""
+        if self.tensors is not None:
+            return Weights(self.tensors, "the state dict")
+        return None if self.weights is None else Weights(read(self.weights), self.weights.name)
+
+    @property
+    def loading_dtype(self) -> torch.dtype:
+        """What to load weights as, where they are changed before they are rounded."""
+        return torch.promote_types(self.dtype, torch.float32)
 
     def check(self, name: str, understood: frozenset[str]) -> None:
         """Refuses what a source of models doesn't understand.

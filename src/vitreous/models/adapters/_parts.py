@@ -127,6 +127,26 @@ def multihead_fields(attn: Any, where: str) -> dict[str, Any]:
     }
 
 
+def fuse_qkv(tensors: dict[str, Tensor], at: str) -> None:
+    """Puts the weights of queries, keys and values in one, where all three are there.
+
+    Args:
+        tensors: With `{at}q.weight` and so on, which are replaced by `{at}qkv.weight`; likewise
+            biases, of which those that are missing are zero.
+        at: What stands in front of the names.
+    """
+    if not all(f"{at}{letter}.weight" in tensors for letter in "qkv"):
+        return
+    weights = [tensors.pop(f"{at}{letter}.weight") for letter in "qkv"]
+    biases = [tensors.pop(f"{at}{letter}.bias", None) for letter in "qkv"]
+    tensors[f"{at}qkv.weight"] = torch.cat(weights)
+    if any(bias is not None for bias in biases):
+        parts = zip(weights, biases, strict=True)
+        tensors[f"{at}qkv.bias"] = torch.cat(
+            [w.new_zeros(len(w)) if bias is None else bias for w, bias in parts]
+        )
+
+
 def placement(module: nn.Module) -> tuple[torch.device, torch.dtype]:
     """Where a module's weights lie and what they are, all of them."""
     places = {(p.device, p.dtype) for p in module.parameters()}
@@ -147,6 +167,7 @@ def filled(
     source: str,
     *,
     complete: bool = False,
+    folds: bool = True,
     stem: nn.Module | None = None,
     **about: Any,
 ) -> HookedViT:
@@ -161,6 +182,7 @@ def filled(
         place: Device and dtype.
         source: What an error message calls the weights.
         complete: Whether nothing may be missing, since the weights come from a file.
+        folds: Whether LayerScale may be folded.
         stem: What embeds patches, with its weights, where that isn't a convolution.
         about: `labels` and `preprocessing` of the `HookedViT`.
     """
@@ -169,7 +191,7 @@ def filled(
     model = _weighted(empty, tensors, place, source, complete)
     if stem is not None:
         model.embedding.patch = stem
-    return _folded(model)
+    return _folded(model) if folds else model
 
 
 @torch.no_grad()

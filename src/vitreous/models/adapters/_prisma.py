@@ -19,7 +19,7 @@ from vitreous._errors import UnsupportedModelError, WeightsError
 from vitreous.models._saving import read_json
 from vitreous.models.adapters import _prisma_first, _prisma_hooked
 from vitreous.models.adapters._loaded import Loaded
-from vitreous.models.adapters._options import LoadOptions
+from vitreous.models.adapters._options import LoadOptions, Weights
 from vitreous.models.adapters._parts import filled
 from vitreous.models.adapters._weight_files import read_weights
 
@@ -32,15 +32,18 @@ def load(name: str, options: LoadOptions) -> Loaded:
     """Loads the folder at a path; `weights` is one of its files, where it has many."""
     folder = Path(name)
     about = read_json(folder / "config.json")
-    file = options.weights or _only_file(folder)
-    tensors = read_weights(file)
+    given = options.given(read_weights)
+    if given is None:
+        file = _only_file(folder)
+        given = Weights(read_weights(file), file.name)
+    tensors, where = given
     form = _prisma_first if "transformer" in about else _prisma_hooked
     try:
         cfg = form.read_config(about, tensors)
-        renamed = form.weights(about, tensors, cfg)
+        ours = form.renamed(tensors, cfg)
     except KeyError as error:
         raise WeightsError(
-            f"`config.json` and `{file.name}` in `{folder}` must be those of one Prisma ViT; "
+            f"`config.json` and `{where}` in `{folder}` must be those of one Prisma ViT; "
             f"{error} is missing. Pass the file that belongs to it as `weights`."
         ) from error
     except UnsupportedModelError:
@@ -51,8 +54,8 @@ def load(name: str, options: LoadOptions) -> Loaded:
             f"({error}). Check the folder."
         ) from error
     place = torch.device("cpu"), options.dtype
-    model = filled(cfg, renamed, place, f"`{file.name}`", complete=True)
-    model.card["source"] = f"Prisma, {file.name}"
+    model = filled(cfg, ours, place, f"`{where}`", complete=True)
+    model.card["source"] = f"Prisma, {where}"
     return Loaded(model, None)
 
 

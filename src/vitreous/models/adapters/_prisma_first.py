@@ -77,12 +77,19 @@ _BLOCK_PLACES = {
 }
 
 
-def weights(
-    about: dict[str, Any], tensors: dict[str, Tensor], cfg: HookedViTConfig
-) -> dict[str, Tensor]:
-    """A state dict under our names."""
-    renamed = {_place(name): tensor for name, tensor in tensors.items()}
-    return renamed | {"embedding.pos": renamed["embedding.pos"][0]}
+def knows(name: str) -> bool:
+    """Whether a weight of this format may have this name."""
+    return _place(name) != name
+
+
+def renamed(tensors: dict[str, Tensor], cfg: HookedViTConfig) -> dict[str, Tensor]:
+    """A state dict under our names.
+
+    Raises:
+        KeyError: The positions are missing.
+    """
+    ours = {_place(name): tensor for name, tensor in tensors.items()}
+    return ours | {"embedding.pos": ours["embedding.pos"][0]}
 
 
 def _place(name: str) -> str:

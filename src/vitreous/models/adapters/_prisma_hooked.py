@@ -120,25 +120,33 @@ _BLOCK_PLACES = {
 }
 
 
-def weights(
-    about: dict[str, Any], tensors: dict[str, Tensor], cfg: HookedViTConfig
-) -> dict[str, Tensor]:
-    """A state dict of Prisma's under our names."""
+def knows(name: str) -> bool:
+    """Whether a weight of this format may have this name."""
+    others = ("mlp.W_in", "mlp.W_out", *(f"attn.{each}" for each in _PER_HEAD))
+    return _place(name) != name or name.startswith("head.") or name.endswith(others)
+
+
+def renamed(tensors: dict[str, Tensor], cfg: HookedViTConfig) -> dict[str, Tensor]:
+    """A state dict of Prisma's under our names.
+
+    Raises:
+        KeyError: A weight of a head or of an MLP is missing.
+    """
     rest = dict(tensors)
-    renamed = {}
+    ours = {}
     for layer in range(cfg.n_layers):
         at = f"blocks.{layer}."
         per_head = {name: rest.pop(f"{at}attn.{name}") for name in _PER_HEAD}
-        renamed |= {f"{at}attn.{name}": x for name, x in _attention(per_head).items()}
+        ours |= {f"{at}attn.{name}": x for name, x in _attention(per_head).items()}
         if not cfg.attn_only:
-            renamed[f"{at}mlp.fc_in.weight"] = rest.pop(f"{at}mlp.W_in").T
-            renamed[f"{at}mlp.fc_out.weight"] = rest.pop(f"{at}mlp.W_out").T
+            ours[f"{at}mlp.fc_in.weight"] = rest.pop(f"{at}mlp.W_in").T
+            ours[f"{at}mlp.fc_out.weight"] = rest.pop(f"{at}mlp.W_out").T
     head = {"weight": rest.pop("head.W_H").T, "bias": rest.pop("head.b_H")}
     if cfg.n_classes is not None:
-        renamed |= {f"head.linear.{name}": tensor for name, tensor in head.items()}
+        ours |= {f"head.linear.{name}": tensor for name, tensor in head.items()}
     if not cfg.cls_token:
-        rest.pop("cls_token")
-    return renamed | {_place(name): tensor for name, tensor in rest.items()}
+        rest.pop("cls_token", None)
+    return ours | {_place(name): tensor for name, tensor in rest.items()}
 
 
 _PER_HEAD = ("W_Q", "W_K", "W_V", "b_Q", "b_K", "b_V", "W_O")

@@ -1,6 +1,5 @@
 """timm's transformers of images, from a name or from a module."""
 
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -8,10 +7,11 @@ import torch
 from torch import nn
 
 from vitreous._errors import unknown
+from vitreous.models._config import HookedViTConfig
 from vitreous.models._saving import load_tensors, read_tensors
 from vitreous.models._vit import HookedViT
 from vitreous.models.adapters._loaded import Loaded
-from vitreous.models.adapters._options import LoadOptions
+from vitreous.models.adapters._options import LoadOptions, Weights
 from vitreous.models.adapters._parts import filled, placement
 from vitreous.models.adapters._timm_config import families, read_model
 from vitreous.models.adapters._timm_correspondence import correspondence as correspondence
@@ -31,13 +31,21 @@ def load(name: str, options: LoadOptions) -> Loaded:
     resized = {} if options.image_size is None else {"img_size": options.image_size}
     skeleton = _skeleton(timm, name, **resized)
     read_model(skeleton)  # refuses before anything is downloaded
-    if options.weights is None:
+    given = options.given(read_tensors)
+    if given is None:
         module, source = download(timm, name, skeleton.pretrained_cfg, options)
     else:
-        module, source = _with_file(timm, name, options.weights, resized), options.weights.name
+        module, source = _with_weights(timm, name, given, options), given.where
     model = convert(module.to(options.dtype))
     model.card["source"] = f"timm {timm.__version__}, {source}"
     return Loaded(model, lambda: module)
+
+
+def describe(name: str, options: LoadOptions) -> HookedViTConfig:
+    """What a model that timm knows by name is made of."""
+    timm = timm_module("timm")
+    _check_name(timm, name)
+    return read_model(_skeleton(timm, name)).config
 
 
 def _check_name(timm: ModuleType, name: str) -> None:
@@ -58,17 +66,17 @@ def _skeleton(timm: ModuleType, name: str, **changes: Any) -> Any:
         return timm.create_model(name, pretrained=False, **changes)
 
 
-def _with_file(timm: ModuleType, name: str, path: Path, resized: dict[str, Any]) -> nn.Module:
-    tensors = read_tensors(path)
+def _with_weights(timm: ModuleType, name: str, given: Weights, options: LoadOptions) -> nn.Module:
+    tensors, size = given.tensors, options.image_size
     head = tensors.get("head.weight")
     classes = {} if head is None or head.ndim != 2 else {"num_classes": len(head)}
+    resized = {} if size is None else {"img_size": size}
     module = _in_memory(timm, name, **classes, **resized)
-    if not resized or _fits(module, tensors):
-        load_tensors(module, tensors, f"`{path.name}`")
-        return module
-    module = _in_memory(timm, name, **classes)
-    load_tensors(module, tensors, f"`{path.name}`")
-    module.set_input_size(img_size=resized["img_size"])
+    fits = size is None or _fits(module, tensors)
+    module = module if fits else _in_memory(timm, name, **classes)
+    load_tensors(module.to(options.loading_dtype), tensors, f"`{given.where}`")
+    if not fits:
+        module.set_input_size(img_size=size)
     return module
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -46,18 +47,27 @@ def load(name: str, options: LoadOptions) -> Loaded:
     models = _library("torchvision.models")
     with torch.device("meta"):  # refuses before anything is downloaded
         read_config(models.get_model(architecture, weights=None))
-    if options.weights is None:
+    given = options.given(read_weights)
+    if given is None:
         tensors, where = _download(name, record, options), str(record)
     else:
-        tensors, where = read_weights(options.weights), options.weights.name
+        tensors, where = given
         record = record if wanted else None
     tensors = _with_current_names(tensors)
     fits = _fitting(tensors, options.image_size)
     module = models.get_model(architecture, weights=None, **fits)
-    load_tensors(module, tensors, f"`{where}`")
+    load_tensors(module.to(options.loading_dtype), tensors, f"`{where}`")
     model = convert(module.to(options.dtype), record)
     model.card["source"] = f"torchvision {_library('torchvision').__version__}, {where}"
     return Loaded(model, lambda: module)
+
+
+def describe(name: str, options: LoadOptions) -> HookedViTConfig:
+    """What a model that torchvision knows by name is made of."""
+    architecture, _, wanted = name.partition("/")
+    _record(architecture, wanted)
+    with torch.device("meta"):
+        return read_config(_library("torchvision.models").get_model(architecture, weights=None))
 
 
 def _record(architecture: str, wanted: str) -> Any:
@@ -158,7 +168,7 @@ def convert(module: Any, processor: Any = None) -> HookedViT:
     cfg = read_config(module)
     model = filled(
         cfg,
-        _weights(module),
+        renamed(_weights(module, cfg), cfg),
         placement(module),
         f"`{type(module).__name__}`",
         labels=_labels(processor, cfg),
@@ -238,6 +248,7 @@ _PLACES = {
     "encoder.ln.weight": "ln_final.w",
     "encoder.ln.bias": "ln_final.b",
 }
+_BLOCK = re.compile(r"encoder\.layers\.encoder_layer_(\d+)\.(.+)")
 _BLOCK_PLACES = {
     "ln_1.weight": "ln1.w",
     "ln_1.bias": "ln1.b",
@@ -254,23 +265,39 @@ _BLOCK_PLACES = {
 }
 
 
-def _weights(module: Any) -> dict[str, Tensor]:
-    """The module's weights under our names."""
-    tensors = {}
-    for name, tensor in module.state_dict().items():
-        part, _, rest = name.partition(".")
-        if part == "conv_proj":
-            if isinstance(module.conv_proj, nn.Conv2d):  # else it is kept as it is
-                tensors[f"embedding.patch.{rest}"] = tensor
-        elif part != "heads" and not name.startswith("encoder.layers."):
-            tensors[_PLACES[name]] = tensor
+def _weights(module: Any, cfg: HookedViTConfig) -> dict[str, Tensor]:
+    """The state dict, without a stem, which is kept as it is, and with layers as they follow."""
+    unread = ("conv_proj.", "encoder.layers.") if cfg.stem else ("encoder.layers.",)
+    tensors = {k: x for k, x in module.state_dict().items() if not k.startswith(unread)}
     for layer, block in enumerate(module.encoder.layers):
-        for name, tensor in block.state_dict().items():
-            tensors[f"blocks.{layer}.{_BLOCK_PLACES[name]}"] = tensor
-    tensors["embedding.pos"] = tensors["embedding.pos"][0]
-    head = _head(module)
-    linear = {} if head is None else head.state_dict()
-    return tensors | {f"head.linear.{name}": tensor for name, tensor in linear.items()}
+        at = f"encoder.layers.encoder_layer_{layer}."
+        tensors |= {f"{at}{name}": tensor for name, tensor in block.state_dict().items()}
+    return tensors
+
+
+def knows(name: str) -> bool:
+    """Whether a weight of torchvision's transformers may have this name."""
+    return _place(name) != name
+
+
+def renamed(tensors: dict[str, Tensor], cfg: HookedViTConfig) -> dict[str, Tensor]:
+    """A state dict of torchvision's under our names; one that nobody knows keeps its own."""
+    ours = {_place(name): tensor for name, tensor in _with_current_names(tensors).items()}
+    if ours.get("embedding.pos") is not None:
+        ours["embedding.pos"] = ours["embedding.pos"].flatten(0, -2)
+    return ours
+
+
+def _place(name: str) -> str:
+    part, _, rest = name.partition(".")
+    if part == "conv_proj":
+        return f"embedding.patch.{rest}"
+    if part == "heads":  # the linear layer, however a fine-tuned model holds it
+        return f"head.linear.{rest.rpartition('.')[2]}"
+    match = _BLOCK.match(name)
+    if match is not None and match[2] in _BLOCK_PLACES:
+        return f"blocks.{match[1]}.{_BLOCK_PLACES[match[2]]}"
+    return _PLACES.get(name, name)
 
 
 # ---- images and labels

@@ -19,6 +19,7 @@ A distillation token that no head reads is a register here.
 unasked: DINOv2, DINOv3, BEiT, SigLIP 2) on images of that size.
 """
 
+import copy
 from typing import Any
 
 import torch
@@ -30,7 +31,7 @@ from vitreous.models._config import HookedViTConfig
 from vitreous.models._text import HookedTextTransformer
 from vitreous.models._vit import HookedViT
 from vitreous.models.adapters._loaded import Loaded
-from vitreous.models.adapters._options import LoadOptions, Tower
+from vitreous.models.adapters._options import LoadOptions, Tower, Weights
 from vitreous.models.adapters._parts import filled, placement, unsupported
 from vitreous.models.adapters._transformers_config import (
     READOUTS,
@@ -66,39 +67,88 @@ def load(name: str, options: LoadOptions) -> Loaded:
         name: A folder that transformers' `save_pretrained` made, or `ORGANIZATION/REPOSITORY`.
         options: `weights` may lie beside a `config.json` of their own, which then counts.
     """
-    transformers = transformers_module()
+    transformers_module()
     files = repository(name, options)
-    weights = files.read_weights()
-    tower = options.tower or towers_of(weights)
+    raw = files.read_weights() if options.tensors is None else options.tensors
+    given = Weights(raw, files.source)
+    tower = options.tower or towers_of(raw)
     if tower == "text":
-        loaded = load_text(files, weights, options)
+        loaded = load_text(files, given, options)
     elif tower == "image":
-        loaded = _load_image(files, weights, options)
+        loaded = _load_image(files, given, options)
     else:
-        loaded = _load_both(files, weights, options)
-    loaded.model.card["source"] = f"transformers {transformers.__version__}, {files.source}"
+        loaded = _load_both(files, given, options)
+    loaded.model.card["source"] = _source(given)
     return loaded
 
 
-def _load_image(files: Repository, weights: dict[str, Tensor], options: LoadOptions) -> Loaded:
-    found = placed(weights)
-    module = _skeleton(files, found[0], options.dtype)
-    converted = fitted(files.source, found, placed(module.state_dict()), options.dtype)
-    place = torch.device("cpu"), options.dtype
-    model = _build(module, converted, place, files.source, options.image_size)
+def _load_image(files: Repository, given: Weights, options: LoadOptions) -> Loaded:
+    model, module = _described(files.config(frozenset(_CLASSES)), given, options)
     model.preprocessing = files.preprocessing(model.cfg, options.image_size)
-    return Loaded(model, lambda: original(module, weights, files.source, is_unread))
+    return Loaded(model, lambda: original(module, given, is_unread))
 
 
-def _load_both(files: Repository, weights: dict[str, Tensor], options: LoadOptions) -> Loaded:
-    if "logit_scale" not in weights:
+def _load_both(files: Repository, given: Weights, options: LoadOptions) -> Loaded:
+    if "logit_scale" not in given.tensors:
         raise WeightsError(
-            f"{files.source} must hold `logit_scale`, by which images and texts are compared; got "
+            f"{given.where} must hold `logit_scale`, by which images and texts are compared; got "
             'none. Load one tower: `tower="image"`.'
         )
-    image, text = (each(files, weights, options).model for each in (_load_image, load_text))
-    scale, bias = (weights.get(name) for name in ("logit_scale", "logit_bias"))
+    image, text = (each(files, given, options).model for each in (_load_image, load_text))
+    scale, bias = (given.tensors.get(name) for name in ("logit_scale", "logit_bias"))
     return Loaded(joined(image, text, scale, bias), None)
+
+
+def load_config(config: Any, options: LoadOptions) -> HookedViT:
+    """The model of a configuration in memory, with `options.tensors` as its weights."""
+    given = Weights(options.tensors or {}, "the state dict")
+    return _described(_known(config), given, options)[0]
+
+
+def describe(name: str, options: LoadOptions) -> HookedViTConfig:
+    """What a model from a folder or the hub is made of."""
+    return describe_config(repository(name, options).config(frozenset(_CLASSES)))
+
+
+def describe_config(config: Any) -> HookedViTConfig:
+    """What the model of a configuration is made of, of the class that it names itself."""
+    config = _known(config)
+    own = [each for each in config.architectures or () if each in READOUTS]
+    name = own[0] if own else _CLASSES[config.model_type][0]
+    whole = name in ("CLIPModel", "SiglipModel", "Siglip2Model") or "Classification" in name
+    with torch.device("meta"):
+        module = getattr(transformers_module(), name)(config if whole else _tower(config))
+    return read_config(module, placed(module.state_dict())[0])
+
+
+def _known(config: Any) -> Any:
+    """A copy of a configuration of one of the known types."""
+    model_type = getattr(config, "model_type", None)
+    if model_type not in _CLASSES:
+        raise unsupported(
+            f"`model_type` of a configuration must be one of {', '.join(sorted(_CLASSES))}; got "
+            f"{model_type!r}"
+        )
+    return copy.deepcopy(config)
+
+
+def _tower(config: Any) -> Any:
+    return getattr(config, "vision_config", config)
+
+
+def _described(config: Any, given: Weights, options: LoadOptions) -> tuple[HookedViT, Any]:
+    """The model of a configuration with these weights, and the library's module without them."""
+    found = placed(given.tensors)
+    module = _skeleton(config, found[0], options.dtype)
+    converted = fitted(given.where, found, placed(module.state_dict()), options.dtype)
+    place = torch.device("cpu"), options.dtype
+    model = _build(module, converted, place, given.where, options.image_size)
+    model.card["source"] = _source(given)
+    return model, module
+
+
+def _source(given: Weights) -> str:
+    return f"transformers {transformers_module().__version__}, {given.where}"
 
 
 # The class of a model's type, by what its weights have: a plain tower, or a head.
@@ -122,13 +172,12 @@ _CLASSES = {
 }
 
 
-def _skeleton(files: Repository, tensors: dict[str, Tensor], dtype: torch.dtype) -> Any:
+def _skeleton(config: Any, tensors: dict[str, Tensor], dtype: torch.dtype) -> Any:
     """The module that the weights belong to, without memory for its own."""
-    config = files.config(frozenset(_CLASSES))
     plain, classifier = _CLASSES[config.model_type]
     head = tensors.get("head.linear.weight")
     has_bias = "head.linear.bias" in tensors
-    name, tower = plain, getattr(config, "vision_config", config)
+    name, tower = plain, _tower(config)
     if "head.distillation.weight" in tensors:
         name = "DeiTForImageClassificationWithTeacher"
     elif head is not None and plain == "CLIPVisionModel" and not has_bias:

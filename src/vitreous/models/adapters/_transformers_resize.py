@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vitreous.models._config import HookedViTConfig
-from vitreous.models._positions import resampled
+from vitreous.models._position_grids import resampled
 
 
 def resized(

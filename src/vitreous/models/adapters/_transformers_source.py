@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vitreous._errors import WeightsError, nearest
+from vitreous._errors import WeightsError
+from vitreous.models._saving import check_names
+from vitreous.models.adapters._options import Weights
 from vitreous.models.adapters._transformers_config import transformers_module
 
 # Weights by place, the names that they had, and the names that have no place.
@@ -30,25 +32,10 @@ def fitted(source: str, found: Placed, expected: Placed, dtype: torch.dtype) -> 
     wanted, wanted_names, _ = expected
     unknown = unknown + [names[place] for place in tensors if place not in wanted]
     missing = [wanted_names[place] for place in wanted if place not in tensors]
-    _check_names(source, missing, unknown)
+    check_names(source, missing, unknown)
     for place, tensor in tensors.items():
         _check_fit(source, names[place], tensor, wanted[place])
     return {place: tensor.to(dtype) for place, tensor in tensors.items()}
-
-
-def _check_names(source: str, missing: list[str], unknown: list[str]) -> None:
-    found = []
-    if missing:
-        near = nearest(missing[0], unknown, 1)
-        hint = f" (nearest there: {near[0]})" if near else ""
-        found.append(f"{len(missing)} missing, first `{missing[0]}`{hint}")
-    if unknown:
-        found.append(f"{len(unknown)} unknown, first `{unknown[0]}`")
-    if found:
-        raise WeightsError(
-            f"The tensors of {source} must be those of the model; {' and '.join(found)}. "
-            "Use the weights of this architecture."
-        )
 
 
 def _check_fit(source: str, name: str, tensor: Tensor, expected: Tensor) -> None:
@@ -64,15 +51,12 @@ def _check_fit(source: str, name: str, tensor: Tensor, expected: Tensor) -> None
         )
 
 
-def original(
-    skeleton: Any, weights: dict[str, Tensor], source: str, is_unread: Callable[[str], bool]
-) -> Any:
+def original(skeleton: Any, given: Weights, is_unread: Callable[[str], bool]) -> Any:
     """The library's own module, which reads the names of the weights by itself.
 
     Args:
         skeleton: A module of the class and configuration, without weights.
-        weights: By the names that they have in the files.
-        source: What a message calls them.
+        given: Weights by the names that they have in the files.
         is_unread: Whether a weight has no part in what we compute.
 
     Raises:
@@ -80,12 +64,12 @@ def original(
     """
     with _quiet():
         module, found = type(skeleton).from_pretrained(
-            None, config=skeleton.config, state_dict=weights, output_loading_info=True
+            None, config=skeleton.config, state_dict=given.tensors, output_loading_info=True
         )
     missing = sorted(name for name in found["missing_keys"] if not is_unread(name))
     if missing:
         raise WeightsError(
-            f"transformers itself must find all weights of {source}, or there is nothing to "
+            f"transformers itself must find all weights of {given.where}, or there is nothing to "
             f"compare with; it lacks {len(missing)}, first `{missing[0]}`. Save the model anew "
             "with the installed version of transformers."
         )

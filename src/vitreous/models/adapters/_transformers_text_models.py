@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vitreous.models._text import HookedTextTransformer
 from vitreous.models.adapters._loaded import Loaded
-from vitreous.models.adapters._options import LoadOptions
+from vitreous.models.adapters._options import LoadOptions, Weights
 from vitreous.models.adapters._parts import filled_text, placement, unsupported
 from vitreous.models.adapters._transformers_config import transformers_module
 from vitreous.models.adapters._transformers_files import Repository
@@ -21,14 +21,14 @@ from vitreous.models.adapters._transformers_weights import (
 )
 
 
-def load_text(files: Repository, weights: dict[str, Tensor], options: LoadOptions) -> Loaded:
+def load_text(files: Repository, given: Weights, options: LoadOptions) -> Loaded:
     """The text tower of a repository, whose weights may be those of both towers."""
-    found = placed_texts(weights)
+    found = placed_texts(given.tensors)
     module = _skeleton(files, found[0])
-    converted = fitted(files.source, found, placed_texts(module.state_dict()), options.dtype)
-    model = _build(module, converted, (torch.device("cpu"), options.dtype), files.source)
+    converted = fitted(given.where, found, placed_texts(module.state_dict()), options.dtype)
+    model = _build(module, converted, (torch.device("cpu"), options.dtype), given.where)
     model.tokenizer = files.tokenizer(model.cfg)
-    return Loaded(model, lambda: original(module, weights, files.source, is_unread_by_texts))
+    return Loaded(model, lambda: original(module, given, is_unread_by_texts))
 
 
 def _skeleton(files: Repository, tensors: dict[str, Tensor]) -> Any:

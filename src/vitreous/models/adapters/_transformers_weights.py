@@ -15,6 +15,7 @@ from torch import Tensor
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._part_configs import MapConfig
 from vitreous.models.adapters._options import Tower
+from vitreous.models.adapters._parts import fuse_qkv
 
 _PLACES = {
     "embedding.cls_token": ("embeddings.cls_token", "embeddings.class_embedding"),
@@ -68,6 +69,7 @@ _BLOCK_PLACES = {
     "mlp.gain": ("lambda_2", "layer_scale2.lambda1"),
 }
 _BASE = re.compile(r"^(vit|deit|beit|dinov2|dinov2_with_registers|vision_model)\.")
+_PIECE = re.compile(r"\.attn\.[qkv]\.|\.mlp\.(gate|up)\.")
 _BLOCK = re.compile(r"^(?:encoder\.layers?|layers|model\.layer|layer)\.(\d+)\.(.+)$")
 # Text towers, decoders and tokens of pretraining, poolers with a tanh, and tables of indices.
 _UNREAD = re.compile(
@@ -121,6 +123,25 @@ def _place(name: str, places: dict[str, str]) -> str | None:
     place = block + places[part]
     is_norm = place.rpartition(".")[2] in ("ln1", "ln2", "ln_pre", "ln_final", "norm")
     return f"{place}.{leaf[0] if is_norm else leaf}"
+
+
+def knows(name: str) -> bool:
+    """Whether a weight of transformers may have this name, in version 4 or 5."""
+    return place_of(name) is not None or is_unread(name)
+
+
+def renamed(tensors: dict[str, Tensor], cfg: HookedViTConfig) -> dict[str, Tensor]:
+    """A state dict of transformers under our names; one that nobody knows keeps its own.
+
+    Raises:
+        KeyError: A weight is missing that others are put together with.
+    """
+    by_place, names, unknown = placed(tensors)
+    ours = assembled(by_place, cfg)
+    # What lacks its counterparts is still in pieces, which have no name of ours.
+    pieces = [place for place in ours if _PIECE.search(place)]
+    own = {names[place]: ours.pop(place) for place in pieces}
+    return ours | own | {name: tensors[name] for name in unknown}
 
 
 def placed(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str], list[str]]:
@@ -200,7 +221,7 @@ def assembled(by_place: dict[str, Tensor], cfg: HookedViTConfig) -> dict[str, Te
         if tensor.numel() and not place.startswith(unread)
     }
     for layer in range(cfg.n_layers):
-        _fuse_attention(tensors, f"blocks.{layer}.attn.")
+        fuse_qkv(tensors, f"blocks.{layer}.attn.")
         _name_gate(tensors, f"blocks.{layer}.mlp.")
     _share_relative_bias(tensors, cfg.n_layers)
     _shape_tokens(tensors, cfg)
@@ -208,17 +229,6 @@ def assembled(by_place: dict[str, Tensor], cfg: HookedViTConfig) -> dict[str, Te
     if cfg.pooling.map is not None:
         _fuse_map(tensors, cfg.pooling.map)
     return tensors
-
-
-def _fuse_attention(tensors: dict[str, Tensor], at: str) -> None:
-    weights = [tensors.pop(f"{at}{letter}.weight") for letter in "qkv"]
-    biases = [tensors.pop(f"{at}{letter}.bias", None) for letter in "qkv"]
-    tensors[f"{at}qkv.weight"] = torch.cat(weights)
-    if any(bias is not None for bias in biases):
-        parts = zip(weights, biases, strict=True)
-        tensors[f"{at}qkv.bias"] = torch.cat(
-            [w.new_zeros(len(w)) if bias is None else bias for w, bias in parts]
-        )
 
 
 def _name_gate(tensors: dict[str, Tensor], at: str) -> None:

@@ -1,6 +1,7 @@
 """Weights from a file of any form that source libraries write, and never a pickle's code."""
 
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: The file is missing, damaged or of another kind, or it would run code.
     """
-    if path.suffix == ".safetensors" or not path.is_file():
-        tensors = read_tensors(path)
-    else:
-        tensors = _state_dict(_unpickled(path), path)
-    if all(name.startswith("module.") for name in tensors):
-        tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
-    return tensors
+    is_plain = path.suffix == ".safetensors" or not path.is_file()
+    return state_dict_of(read_tensors(path) if is_plain else _unpickled(path), f"`{path.name}`")
 
 
 def _unpickled(path: Path) -> Any:
@@ -43,16 +39,23 @@ def _unpickled(path: Path) -> Any:
         ) from error
 
 
-def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
+def state_dict_of(content: Any, where: str) -> dict[str, Tensor]:
+    """The names and tensors of a state dict, or of a checkpoint that holds one.
+
+    Raises:
+        WeightsError: There is something else, too, or nothing.
+    """
     for wrapper in _WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
-    found = content if isinstance(content, dict) else {}
-    tensors = {name: value for name, value in found.items() if isinstance(value, Tensor)}
+    found = content if isinstance(content, Mapping) else {}
+    tensors = {name: value.detach() for name, value in found.items() if isinstance(value, Tensor)}
     if not tensors or len(tensors) < len(found):
         other = next((name for name in found if name not in tensors), type(content).__name__)
         raise WeightsError(
-            f"`{path.name}` must hold a state dict, names and their tensors; got {other!r}. "
+            f"{where} must hold a state dict, names and their tensors; got {other!r}. "
             "Save `model.state_dict()`."
         )
+    if all(name.startswith("module.") for name in tensors):
+        tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
     return tensors

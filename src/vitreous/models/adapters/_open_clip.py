@@ -97,8 +97,8 @@ def _joined(models: dict[str, Any], given: Weights) -> HookedCLIP:
     tensors = given.tensors
     if "logit_scale" not in tensors:
         raise WeightsError(
-            f"{given.where} must hold `logit_scale`, by which images and texts are compared; got two "
-            'towers alone. Load one of them: `tower="image"`.'
+            f"`{given.where}` must hold `logit_scale`, by which images and texts are compared; got "
+            'two towers alone. Load one of them: `tower="image"`.'
         )
     return joined(**models, log_scale=tensors["logit_scale"], bias=tensors.get("logit_bias"))
 

@@ -89,13 +89,14 @@ def _load_image(files: Repository, given: Weights, options: LoadOptions) -> Load
 
 
 def _load_both(files: Repository, given: Weights, options: LoadOptions) -> Loaded:
-    if "logit_scale" not in given.tensors:
+    scale, bias = (given.tensors.get(name) for name in ("logit_scale", "logit_bias"))
+    if scale is None:
         raise WeightsError(
             f"{given.where} must hold `logit_scale`, by which images and texts are compared; got "
             'none. Load one tower: `tower="image"`.'
         )
-    image, text = (each(files, given, options).model for each in (_load_image, load_text))
-    scale, bias = (given.tensors.get(name) for name in ("logit_scale", "logit_bias"))
+    image: Any = _load_image(files, given, options).model
+    text: Any = load_text(files, given, options).model
     return Loaded(joined(image, text, scale, bias), None)
 
 

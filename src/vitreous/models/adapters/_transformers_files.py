@@ -136,7 +136,7 @@ def repository(name: str, options: LoadOptions) -> Repository:
     for processor in _PROCESSORS:
         get(processor)
     if options.tensors is not None:
-        return Repository(config.parent, (), "the state dict")
+        return Repository(config.parent, (), "the state dict", get)
     if weights is not None:
         return Repository(config.parent, (weights,), f"`{weights.name}`", get)
     return Repository(config.parent, _weight_files(get, source), source, get)

@@ -207,7 +207,7 @@ def assembled_text(by_place: dict[str, Tensor]) -> dict[str, Tensor]:
     """The weights of a text tower under our names, with everything in one piece."""
     tensors = dict(by_place)
     for layer in range(count_layers(by_place)):
-        _fuse_attention(tensors, f"blocks.{layer}.attn.")
+        fuse_qkv(tensors, f"blocks.{layer}.attn.")
     return tensors
 
 

@@ -153,7 +153,7 @@ def parity(model: vt.HookedViT, source: nn.Module, images: Tensor | None = None)
 @pytest.mark.parametrize(("make", "kinds"), SOURCES.values(), ids=SOURCES)
 def test_a_converted_model_in_float32_is_its_source(make, kinds):
     source = make().float()
-    report = parity(vt.from_module(source), source)
+    report = parity(vt.from_module(source, tower="image"), source)
     assert report, report
     assert {row.kind for row in report.rows} == kinds
 

@@ -49,10 +49,11 @@ def parity(model: "GlassTransformer", source: nn.Module, inputs: Tensor) -> Pari
             f"`source` must be a transformer of {' or '.join(adapters.CONVERTERS)}; got "
             f"{type(source).__name__}. Pass the module that the model was converted from."
         )
-    about: Correspondence = adapter.correspondence(source)
+    tower = "text" if model.takes == "texts" else "image"
+    about: Correspondence = adapters.correspondence(adapter, source, tower)
     device, was = model.placement.device, next(source.parameters()).dtype
     exact = _prepared(source, about, device, torch.float64)
-    anew = adapter.convert(exact)
+    anew = adapters.convert(adapter, exact, tower=tower)
     _require_same_shape(model, anew)
     _require_unprocessed(model, anew)
     points = _points(model, anew)
@@ -64,7 +65,8 @@ def parity(model: "GlassTransformer", source: nn.Module, inputs: Tensor) -> Pari
         exact = _prepared(rounded, about, device, torch.float64)
         truth = seen_values(exact, about, _as(inputs, torch.float64), points, anew.cfg)
     theirs = seen_values(rounded, about, _as(inputs, torch.float32), points, anew.cfg)
-    float32 = _errors(_twin(model, anew, adapter.convert(rounded)), inputs, truth)
+    again = adapters.convert(adapter, rounded, tower=tower)
+    float32 = _errors(_twin(model, anew, again), inputs, truth)
     names = _forward_order(truth, model)
     own = [_distance(theirs[name], truth[name]) for name in names]
     allowed = accumulate((_FLOAT32 * error for error in own), max)

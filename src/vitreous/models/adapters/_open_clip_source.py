@@ -27,12 +27,14 @@ class Source:
 
     Attributes:
         where: What its card says of the weights.
+        identifier: What open_clip's own functions know it by.
         model: The `model_cfg` of its configuration.
         preprocessing: How images are prepared, as far as that is on record.
         fetch: Gives the file of weights; downloads it where it must.
     """
 
     where: str
+    identifier: str
     model: dict[str, Any]
     preprocessing: dict[str, Any]
     fetch: Callable[[], Path]
@@ -40,6 +42,10 @@ class Source:
     @property
     def vision(self) -> dict[str, Any]:
         return self.model["vision_cfg"]
+
+    @property
+    def text(self) -> dict[str, Any]:
+        return self.model.get("text_cfg", {})
 
     @property
     def embed_dim(self) -> int:
@@ -69,14 +75,32 @@ def find(name: str, options: LoadOptions) -> Source:
     return _from_list(name, options)
 
 
-def image_weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The image tower's weights among those of a whole model, or of a tower."""
-    mine = {name.removeprefix("visual."): x for name, x in tensors.items() if _is_visual(name)}
-    return mine or tensors
+def tower_weights(tensors: dict[str, Tensor], tower: str) -> dict[str, Tensor]:
+    """The weights of one tower among those of a whole model, or of a tower alone.
+
+    A whole model has its text tower at `text`, or in pieces beside the image tower.
+    """
+    images, texts = _below(tensors, "visual."), _below(tensors, "text.")
+    if tower == "image":
+        return images if images or texts else tensors
+    if not images:
+        return texts or tensors
+    pieces = {name: x for name, x in tensors.items() if name.startswith(_TEXT_PIECES)}
+    return texts or pieces
 
 
-def _is_visual(name: str) -> bool:
-    return name.startswith("visual.")
+def has_both(tensors: dict[str, Tensor]) -> bool:
+    """Whether these are the weights of a whole model."""
+    return bool(_below(tensors, "visual.")) and bool(tower_weights(tensors, "text"))
+
+
+_TEXT_PIECES = (
+    "token_embedding.", "positional_embedding", "transformer.", "ln_final.", "text_projection"
+)  # fmt: skip
+
+
+def _below(tensors: dict[str, Tensor], at: str) -> dict[str, Tensor]:
+    return {name.removeprefix(at): x for name, x in tensors.items() if name.startswith(at)}
 
 
 # ---- open_clip's list
@@ -104,7 +128,9 @@ def _from_list(name: str, options: LoadOptions) -> Source:
     if about.get("quick_gelu") and not model.get("quick_gelu"):
         _refuse_other_activation(name, architecture, tag, known)
     preprocessing = _defaults() | {key: about[key] for key in _RECORD if key in about}
-    return Source(name, model, preprocessing, lambda: _download_tag(name, about, options))
+    return Source(
+        name, architecture, model, preprocessing, lambda: _download_tag(name, about, options)
+    )
 
 
 _RECORD = ("mean", "std", "interpolation", "resize_mode", "fill_color")
@@ -170,7 +196,7 @@ def _from_hub(repository: str, options: LoadOptions) -> Source:
         return _fetched(name, repository, download, offline, options)
 
     described = _fetched(name, repository, lambda: download(_CONFIG), offline, options)
-    return _described(repository, described, fetch)
+    return _described(repository, name, described, fetch)
 
 
 def _from_folder(folder: Path) -> Source:
@@ -182,10 +208,10 @@ def _from_folder(folder: Path) -> Source:
             )
         return Path(found)
 
-    return _described(folder.name, folder / _CONFIG, fetch)
+    return _described(folder.name, f"local-dir:{folder}", folder / _CONFIG, fetch)
 
 
-def _described(where: str, file: Path, fetch: Callable[[], Path]) -> Source:
+def _described(where: str, identifier: str, file: Path, fetch: Callable[[], Path]) -> Source:
     about = read_json(file)
     model = about.get("model_cfg", about)
     if not isinstance(model, dict) or not {"embed_dim", "vision_cfg"} <= model.keys():
@@ -194,7 +220,8 @@ def _described(where: str, file: Path, fetch: Callable[[], Path]) -> Source:
             f"`vision_cfg`; got {', '.join(about) or 'nothing'}. Check the name."
         )
     record = about.get("preprocess_cfg") or {}
-    return Source(where, model, _defaults() | {k: record[k] for k in _RECORD if k in record}, fetch)
+    known = _defaults() | {k: record[k] for k in _RECORD if k in record}
+    return Source(where, identifier, model, known, fetch)
 
 
 def _fetched(

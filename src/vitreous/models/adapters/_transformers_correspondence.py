@@ -1,4 +1,4 @@
-"""Where the vision transformers of transformers have the values of our hook points."""
+"""Where the models of transformers have the values of our hook points."""
 
 from typing import Any
 
@@ -16,6 +16,7 @@ from vitreous.models.adapters._correspondence import (
     one_token,
 )
 from vitreous.models.adapters._transformers_config import vision_config
+from vitreous.models.adapters._transformers_text import is_text
 
 IN_BLOCK: tuple[Seen, ...] = (
     comes_out("ln1.hook_normalized", "layernorm_before", "norm1", "layer_norm1"),
@@ -61,7 +62,39 @@ _HEAD: tuple[Seen, ...] = (goes_in("pre_logits", "classifier", "visual_projectio
 _LAYERS = ("layers", "encoder.layers", "encoder.layer", "model.layer")
 
 
-def correspondence(module: Any) -> Correspondence:
+# Below a text tower.
+_TEXT_TOWER: tuple[Seen, ...] = (
+    comes_out("hook_embed", "embeddings.token_embedding"),
+    comes_out("hook_full_embed", "embeddings"),
+    comes_out("hook_ln_final", "final_layer_norm", where=FINAL),
+    goes_in("pre_logits", "head"),
+)
+
+
+def correspondence(module: Any, tower: str | None = None) -> Correspondence:
+    is_whole = hasattr(module, "vision_model")
+    if is_text(module) or (is_whole and tower == "text"):
+        return _of_texts(module)
+    return _of_images(module)
+
+
+def _of_texts(module: Any) -> Correspondence:
+    tower = "text_model" if hasattr(module, "text_model") else ""
+    outside = (*below(tower, _TEXT_TOWER), goes_in("pre_logits", "text_projection"))
+    blocks = f"{tower}.encoder.layers".lstrip(".")
+    return Correspondence(blocks, IN_BLOCK, outside, text_readout, prepare)
+
+
+def text_readout(module: Any, tokens: Tensor) -> Tensor:
+    """The embedding that the adapter says a text tower gives."""
+    if hasattr(module, "get_text_features"):
+        return module.get_text_features(tokens).pooler_output
+    output = module(tokens)
+    is_projected = "text_embeds" in output
+    return output.text_embeds if is_projected else output.pooler_output
+
+
+def _of_images(module: Any) -> Correspondence:
     tower, blocks = _tower(module)
     return Correspondence(
         f"{tower}.{blocks}".lstrip("."),

@@ -14,15 +14,21 @@ from vitreous._optional import needs
 from vitreous.data import Preprocessing
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._saving import read_json
+from vitreous.models._text_config import HookedTextConfig
 from vitreous.models.adapters._network import answers, not_cached, not_downloaded
 from vitreous.models.adapters._options import LoadOptions
 from vitreous.models.adapters._parts import unsupported
 from vitreous.models.adapters._transformers_images import at_size, preprocessing_of
+from vitreous.models.adapters._transformers_tokenizer import TransformersTokenizer, tokenizer_of
 from vitreous.models.adapters._weight_files import read_weights
 
 _INDEX = "model.safetensors.index.json"
 _WEIGHTS = ("model.safetensors", _INDEX, "pytorch_model.bin")
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+_TOKENIZERS = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "merges.txt", "spiece.model"),
+)
 
 
 @dataclass(frozen=True)
@@ -33,11 +39,13 @@ class Repository:
         folder: Where `config.json` lies, and what prepares images, where that is on record.
         weights: The files of weights.
         source: What a message calls it.
+        get: Gives another file of that name; None where there is none.
     """
 
     folder: Path
     weights: tuple[Path, ...]
     source: str
+    get: "_Get"
 
     def config(self, known: frozenset[str]) -> Any:
         """The configuration, of one of the known types of models.
@@ -89,6 +97,21 @@ class Repository:
             )
             return None
 
+    def tokenizer(self, cfg: HookedTextConfig) -> TransformersTokenizer | None:
+        """The tokenizer on record; None, with a warning, where it can't be used."""
+        if not [name for name in _TOKENIZERS if self.get(name) is not None]:
+            return None
+        auto = needs("transformers", extra="hf", feature='load("hf:...")').AutoTokenizer
+        try:
+            return tokenizer_of(auto.from_pretrained(self.folder, local_files_only=True), cfg)
+        except Exception as error:
+            warnings.warn(
+                f"The tokenizer of {self.source} can't be used ({_first_line(error)}). Pass token "
+                "ids, or set `model.tokenizer`.",
+                stacklevel=2,
+            )
+            return None
+
 
 def repository(name: str, options: LoadOptions) -> Repository:
     """The files that a name stands for, downloaded where need be.
@@ -113,10 +136,10 @@ def repository(name: str, options: LoadOptions) -> Repository:
     for processor in _PROCESSORS:
         get(processor)
     if options.tensors is not None:
-        return Repository(config.parent, (), "the state dict")
+        return Repository(config.parent, (), "the state dict", get)
     if weights is not None:
-        return Repository(config.parent, (weights,), f"`{weights.name}`")
-    return Repository(config.parent, _weight_files(get, source), source)
+        return Repository(config.parent, (weights,), f"`{weights.name}`", get)
+    return Repository(config.parent, _weight_files(get, source), source, get)
 
 
 _Get = Callable[[str], Path | None]

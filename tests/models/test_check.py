@@ -47,9 +47,7 @@ def test_a_model_in_half_precision_is_checked_in_double():
 
 def leaky_block(self, resid, *where):
     resid = self.hook_resid_pre(resid)
-    resid = self.hook_resid_mid(
-        resid + 1.001 * self.hook_attn_out(self.attend(self.ln1(resid), {}))
-    )
+    resid = self.hook_resid_mid(resid + 1.001 * self.hook_attn_out(self.attn(self.ln1(resid))))
     mlp_in = self.ln2(resid)
     return self.hook_resid_post(resid + self.hook_mlp_out(self.mlp(mlp_in)))
 
@@ -102,9 +100,7 @@ TINY = 1 + 1e-13  # seen where paths are the same, and within rounding where two
 def in_sums_of_blocks(patch):
     def forward(self, resid, *where):
         resid = self.hook_resid_pre(resid)
-        resid = self.hook_resid_mid(
-            (resid + self.hook_attn_out(self.attend(self.ln1(resid), {}))) * TINY
-        )
+        resid = self.hook_resid_mid((resid + self.hook_attn_out(self.attn(self.ln1(resid)))) * TINY)
         return self.hook_resid_post(resid + self.hook_mlp_out(self.mlp(self.ln2(resid))))
 
     patch.setattr(Block, "forward", forward)

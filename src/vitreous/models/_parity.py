@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _FLOAT32 = 2.0
 
 # Points that hold what another one, or what comes out, holds too.
-_TWINS = ("ln_final.hook_normalized", "hook_post_head_pre_normalize")
+_TWINS = ("ln_pre.hook_normalized", "ln_final.hook_normalized", "hook_post_head_pre_normalize")
 
 
 def gap(a: Tensor, b: Tensor) -> float:
@@ -58,6 +58,7 @@ def parity(model: "GlassTransformer", source: nn.Module, inputs: Tensor) -> Pari
     _require_unprocessed(model, anew)
     points = _points(model, anew)
     truth = seen_values(exact, about, _as(inputs, torch.float64), points, anew.cfg)
+    del exact  # a copy in float64 is twice the model
     float64 = _errors(_twin(model, anew, anew), inputs, truth)
     rounded = _prepared(source, about, device, torch.float32)
     if was == torch.float64:  # the truth of weights that are rounded, so that they are no error

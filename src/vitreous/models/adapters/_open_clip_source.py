@@ -10,7 +10,12 @@ from torch import Tensor
 from vitreous._errors import WeightsError, unknown
 from vitreous._optional import needs
 from vitreous.models._saving import read_json
-from vitreous.models.adapters._network import answers, hub_offline
+from vitreous.models.adapters._network import (
+    answers,
+    hub_offline,
+    not_cached,
+    not_downloaded,
+)
 from vitreous.models.adapters._options import LoadOptions
 
 _CONFIG = "open_clip_config.json"
@@ -155,16 +160,22 @@ def _download_tag(name: str, about: dict[str, Any], options: LoadOptions) -> Pat
     url = about.get("url") or ""
     host = _hub().constants.ENDPOINT if about.get("hf_hub") else url
     offline = options.local_files_only or not answers(host)
-    kept = Path(options.cache_dir or "~/.cache/clip").expanduser() / url.rpartition("/")[2]
-    if offline and not about.get("hf_hub") and not kept.is_file():
-        raise _no_weights(name, _OFFLINE)
+    repository = (about.get("hf_hub") or "").rstrip("/")
+    cache = _cache(options, repository)
+    if offline and not repository and not (cache / url.rpartition("/")[2]).is_file():
+        raise _not_cached(name, options, repository)
     library = _library("open_clip")
-    return _fetched(
-        name, lambda: library.download_pretrained(about, cache_dir=options.cache_dir), offline
-    )
+
+    def download() -> Any:
+        return library.download_pretrained(about, cache_dir=options.cache_dir)
+
+    return _fetched(name, repository, download, offline, options)
 
 
-_OFFLINE = "its host can't be reached, and it isn't in the cache"
+def _cache(options: LoadOptions, repository: str) -> Path:
+    """Where weights lie, of a repository or of a plain address."""
+    kept = _hub().constants.HF_HUB_CACHE if repository else "~/.cache/clip"
+    return Path(options.cache_dir or kept).expanduser()
 
 
 # ---- the hub, and folders
@@ -179,18 +190,22 @@ def _from_hub(repository: str, options: LoadOptions) -> Source:
             repository, filename, options.revision, options.cache_dir
         )
 
-    def fetch() -> Path:
-        return _fetched(f"hf-hub:{repository}", download, offline)
+    name = f"hf-hub:{repository}"
 
-    described = _fetched(f"hf-hub:{repository}", lambda: download(_CONFIG), offline)
-    return _described(repository, f"hf-hub:{repository}", described, fetch)
+    def fetch() -> Path:
+        return _fetched(name, repository, download, offline, options)
+
+    described = _fetched(name, repository, lambda: download(_CONFIG), offline, options)
+    return _described(repository, name, described, fetch)
 
 
 def _from_folder(folder: Path) -> Source:
     def fetch() -> Path:
         found = _library("open_clip.factory")._find_checkpoint_in_dir(folder)
         if found is None:
-            raise _no_weights(f"local-dir:{folder}", "the folder has no file of weights")
+            raise WeightsError(
+                f'`{folder}` must have a file of weights; got none. Pass `weights="FILE"`.'
+            )
         return Path(found)
 
     return _described(folder.name, f"local-dir:{folder}", folder / _CONFIG, fetch)
@@ -209,20 +224,26 @@ def _described(where: str, identifier: str, file: Path, fetch: Callable[[], Path
     return Source(where, identifier, model, known, fetch)
 
 
-def _fetched(name: str, download: Callable[[], Any], offline: bool) -> Path:
+def _fetched(
+    name: str, repository: str, download: Callable[[], Any], offline: bool, options: LoadOptions
+) -> Path:
     try:
         with hub_offline(_hub(), offline):
             return Path(download())
     except Exception as error:  # of the hub, its HTTP library, or the file system
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise _no_weights(name, _OFFLINE if offline else reason) from error
+        if offline:
+            raise _not_cached(name, options, repository) from error
+        raise not_downloaded(
+            f"open_clip:{name}", error, _INSTEAD, hub=_hub(), repository=repository
+        ) from error
 
 
-def _no_weights(name: str, reason: str) -> WeightsError:
-    return WeightsError(
-        f"What `open_clip:{name}` needs must be downloaded once; {reason}. Pass "
-        '`weights="FILE"`, or connect to the network.'
-    )
+_INSTEAD = 'Pass `weights="FILE"`'
+
+
+def _not_cached(name: str, options: LoadOptions, repository: str) -> WeightsError:
+    why = "`local_files_only` is set" if options.local_files_only else "its host can't be reached"
+    return not_cached(f"open_clip:{name}", why, _cache(options, repository), _INSTEAD)
 
 
 def _hub() -> Any:

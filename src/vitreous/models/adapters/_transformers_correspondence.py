@@ -33,6 +33,7 @@ IN_BLOCK: tuple[Seen, ...] = (
     comes_out("mlp.hook_pre", "mlp.fc1", "mlp.gate_proj"),
     comes_out("mlp.hook_pre", "mlp.up_proj", unless="mlp.gate_proj"),
     comes_out("mlp.hook_pre_linear", "mlp.up_proj"),
+    goes_in("mlp.hook_mid", "mlp.down_proj"),
     goes_in("mlp.hook_post", "mlp.fc2", "mlp.down_proj"),
     goes_in("hook_mlp_out", "drop_path", call=1),
     comes_out("hook_mlp_out", "layer_scale2", "mlp", unless="lambda_2"),
@@ -49,6 +50,9 @@ _TOWER: tuple[Seen, ...] = (
         where=FINAL,
     ),
     comes_out("pooling.map.hook_attn_out", "head.attention"),
+    comes_out("pooling.map.norm.hook_normalized", "head.layernorm"),
+    comes_out("pooling.map.mlp.hook_pre", "head.mlp.fc1"),
+    goes_in("pooling.map.mlp.hook_post", "head.mlp.fc2"),
     comes_out("pooling.map.hook_mlp_out", "head.mlp"),
     comes_out("pooling.map.hook_pooled", "head", view=one_token),
 )

@@ -15,7 +15,7 @@ from vitreous.data import Preprocessing
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._saving import read_json
 from vitreous.models._text_config import HookedTextConfig
-from vitreous.models.adapters._network import answers
+from vitreous.models.adapters._network import answers, not_cached, not_downloaded
 from vitreous.models.adapters._options import LoadOptions
 from vitreous.models.adapters._parts import unsupported
 from vitreous.models.adapters._transformers_images import at_size, preprocessing_of
@@ -204,28 +204,27 @@ def _on_hub(name: str, options: LoadOptions) -> _Get:
                 raise _not_cached(name, options, hub) from error
             return None
         except Exception as error:  # of the hub, its HTTP library or the file system
-            raise _refusal(name, options, hub.errors, error) from error
+            raise _refusal(name, options, hub, error) from error
 
     return get
 
 
+# What to do without the hub.
+_INSTEAD = (
+    'Pass a folder, `load("hf:FOLDER")`, or a file beside its config.json, '
+    '`weights="FOLDER/model.safetensors"`'
+)
+
+
 def _not_cached(name: str, options: LoadOptions, hub: Any) -> WeightsError:
     why = "`local_files_only` is set" if options.local_files_only else "the hub can't be reached"
-    cache = options.cache_dir or hub.constants.HF_HUB_CACHE
-    return WeightsError(
-        f"`{name}` must be downloaded once; {why}, and it isn't in the cache `{cache}`. Pass a "
-        f'folder, `load("hf:FOLDER")`, or a file beside its config.json: '
-        '`weights="FOLDER/model.safetensors"`.'
-    )
+    return not_cached(name, why, options.cache_dir or hub.constants.HF_HUB_CACHE, _INSTEAD)
 
 
-def _refusal(name: str, options: LoadOptions, errors: Any, error: Exception) -> Exception:
-    if isinstance(error, errors.GatedRepoError):
-        return WeightsError(
-            f"`{name}` must be open to you; it is gated. Accept its terms at "
-            f"https://huggingface.co/{name} and run `hf auth login`, or pass a folder: "
-            '`load("hf:FOLDER")`.'
-        )
+def _refusal(name: str, options: LoadOptions, hub: Any, error: Exception) -> Exception:
+    errors = hub.errors
+    if isinstance(error, errors.GatedRepoError):  # which is a repository that wasn't found, too
+        return not_downloaded(name, error, _INSTEAD, hub=hub, repository=name)
     if isinstance(error, errors.RevisionNotFoundError):
         return UnknownNameError(
             f"No revision of `{name}` is named {options.revision!r}. Pass a branch, tag or commit."
@@ -235,10 +234,7 @@ def _refusal(name: str, options: LoadOptions, errors: Any, error: Exception) -> 
             f"No folder and no open repository on the hub is named {name!r}. Pass "
             "ORGANIZATION/NAME, or run `hf auth login` for a private one."
         )
-    return WeightsError(
-        f"`{name}` must be downloaded whole; got {type(error).__name__} ({_first_line(error)}). "
-        'Try again, or pass a folder: `load("hf:FOLDER")`.'
-    )
+    return not_downloaded(name, error, _INSTEAD, hub=hub, repository=name)
 
 
 def _first_line(error: Exception) -> str:

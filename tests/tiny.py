@@ -13,6 +13,7 @@ from vitreous.models import (
     Norm,
     NormConfig,
     PoolingConfig,
+    PositionConfig,
     RotaryConfig,
 )
 
@@ -66,6 +67,17 @@ READOUTS: dict[str, dict[str, Any]] = {
     },
     "class token and mean side by side": {"pooling": PoolingConfig("cls_mean")},
     "causal": {"attention": AttentionConfig(causal=True), "pooling": PoolingConfig("mean")},
+    "clips in tubelets, read at the first token": {
+        "n_frames": 4,
+        "tubelet": 2,
+        "cls_token": False,
+        "pooling": PoolingConfig("first"),
+    },
+    "clips, attention over time and over space": {
+        "n_frames": 3,
+        "attention": AttentionConfig(space_time="divided"),
+        "position": PositionConfig(frames="added"),
+    },
 }
 
 
@@ -94,3 +106,8 @@ def random_model(seed: int = 0, **changes: Any) -> HookedViT:
 def random_images(count: int = 2, seed: int = 1, size: tuple[int, int] = (12, 8)) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(count, 3, *size, generator=generator, dtype=torch.float64)
+
+
+def images_of(model: HookedViT, count: int = 2, seed: int = 1) -> Tensor:
+    """What a model takes: images, or clips."""
+    return model.random_inputs(count, torch.Generator().manual_seed(seed))

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tiny import READOUTS, random_images, random_model
+from tests.tiny import READOUTS, images_of, random_images, random_model
 from vitreous.decomposition import direct_logit_shares, shares_grid
 
 
 @pytest.mark.parametrize("by", ["layer", "head"])
 @pytest.mark.parametrize("readout", READOUTS)
 def test_shares_add_up_to_the_target(readout, by):
-    model, images = random_model(**READOUTS[readout]), random_images()
+    model = random_model(**READOUTS[readout])
+    images = images_of(model)
     target = model.target(1, minus=(2, 3))
     shares = direct_logit_shares(model, images, target, by=by)
     value = target(model(images)).detach().numpy()
@@ -30,7 +31,8 @@ HELD = [
 
 @pytest.mark.parametrize("readout", READOUTS)
 def test_a_share_is_what_the_target_loses_without_that_write_all_else_held(readout):
-    model, images = random_model(**READOUTS[readout]), random_images()
+    model = random_model(**READOUTS[readout])
+    images = images_of(model)
     _, cache = model.run_with_cache(images)
     held = [name for name in HELD if name in model.hook_dict]
 

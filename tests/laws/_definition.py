@@ -9,7 +9,9 @@ Transformers", 2021 (LayerScale) and "Training data-efficient image transformers
 Shazeer, "GLU Variants Improve Transformer", 2020, equation 5 (gate); Fang et al., "EVA-02", 2023
 (norms inside of attention and MLP); Liu et al., "Swin Transformer V2", 2022 (norms behind
 outputs); Dehghani et al., "Scaling Vision Transformers to 22 Billion Parameters", 2023 (side by
-side); Zhai et al., "Scaling Vision Transformers", 2022 (attention pooling).
+side); Zhai et al., "Scaling Vision Transformers", 2022 (attention pooling); Arnab et al., "ViViT",
+2021, section 3.2 (tubelets); Bertasius et al., "Is Space-Time Attention All You Need for Video
+Understanding?", 2021 (divided attention).
 
 Every named value passes through `at(name, value)`, in forward order, which may replace it.
 """
@@ -85,21 +87,31 @@ class Definition:
         return self.at("hook_ln_pre", self.norm("ln_pre", cfg.ln_pre, full))
 
     def patches(self, images: Tensor) -> Tensor:
-        if self.stem is None:
-            rows = [self.embedded_patches(image) for image in images]
-            return torch.stack(rows) if rows else images.new_zeros(0, 1, self.cfg.d_model)
-        embedded = self.stem(images)
-        return embedded if embedded.ndim == 3 else embedded.flatten(2).transpose(1, 2)
+        clips = images if self.cfg.n_frames > 1 else images[:, None]
+        rows = [self.embedded_clip(clip) for clip in clips]
+        return torch.stack(rows) if rows else images.new_zeros(0, 1, self.cfg.d_model)
+
+    def embedded_clip(self, clip: Tensor) -> Tensor:
+        """Frame after frame, or tubelet after tubelet."""
+        if self.stem is not None:
+            frames = [self.stem(frame[None])[0] for frame in clip]
+            flat = [frame if frame.ndim == 2 else frame.flatten(1).T for frame in frames]
+            return torch.cat(flat)
+        size = self.cfg.tubelet
+        tubelets = [clip[first : first + size] for first in range(0, len(clip), size)]
+        # A tubelet's frames lie behind the channels, as in the weight.
+        images = [each.transpose(0, 1) if size > 1 else each[0] for each in tubelets]
+        return torch.cat([self.embedded_patches(image) for image in images])
 
     def embedded_patches(self, image: Tensor) -> Tensor:
         (height, width), weight = self.cfg.patch_size, self.weights["embedding.patch.weight"]
         bias = self.weights.get("embedding.patch.bias", torch.zeros(1, dtype=image.dtype))
         return torch.stack(
             [
-                torch.stack([(image[:, r : r + height, c : c + width] * w).sum() for w in weight])
+                torch.stack([(image[..., r : r + height, c : c + width] * w).sum() for w in weight])
                 + bias
-                for r in range(0, image.shape[1] - height + 1, height)
-                for c in range(0, image.shape[2] - width + 1, width)
+                for r in range(0, image.shape[-2] - height + 1, height)
+                for c in range(0, image.shape[-1] - width + 1, width)
             ]
         )
 
@@ -110,14 +122,25 @@ class Definition:
         else:
             waves = [_waves(row, column, cfg.d_model) for row, column in _places(cfg)]
             known = torch.tensor(waves, dtype=torch.float64)
+        if cfg.position.frames == "added":
+            known = self.in_every_frame(known)
         zeros = known.new_zeros(n_tokens - len(known), cfg.d_model)
         return torch.cat([zeros, known])
+
+    def in_every_frame(self, known: Tensor) -> Tensor:
+        n_places = len(_places(self.cfg))
+        prefix, places = known[: len(known) - n_places], known[len(known) - n_places :]
+        frames = [places + frame for frame in self.weights["embedding.pos_time"][0]]
+        return torch.cat([prefix, *frames])
 
     # ---- blocks
 
     def block(self, layer: int, resid: Tensor) -> Tensor:
         cfg, at = self.cfg, lambda name, value: self.at(f"blocks.{layer}.{name}", value)
         resid = at("hook_resid_pre", resid)
+        if cfg.attention.space_time == "divided":
+            resid = resid + at("hook_attn_time_out", self.attention(layer, resid, "_time")[0])
+            resid = at("hook_resid_time", resid)
         attn_out, shared = self.attention(layer, resid)
         resid = resid + at("hook_attn_out", attn_out)
         if cfg.d_mlp is not None:
@@ -127,30 +150,61 @@ class Definition:
             resid = resid + at("hook_mlp_out", self.mlp(layer, shared))
         return at("hook_resid_post", resid)
 
-    def attention(self, layer: int, resid: Tensor) -> tuple[Tensor, Tensor]:
+    def attention(self, layer: int, resid: Tensor, time: str = "") -> tuple[Tensor, Tensor]:
         """What attention adds, and the normalized stream that it has read."""
-        cfg, block = self.cfg, f"blocks.{layer}"
+        cfg, block, norm = self.cfg, f"blocks.{layer}", "ln_time" if time else "ln1"
+        attn = f"{block}.attn{time}"
         copies = torch.stack([resid] * cfg.n_heads, dim=2)
-        attn_in = self.at(f"{block}.hook_attn_in", copies)
-        inputs = {each: self.at(f"{block}.hook_{each}_input", attn_in) for each in "qkv"}
-        shared = self.norm(f"{block}.ln1", cfg.norm, resid)
-        heads = {
-            each: self.per_head(layer, each, x, None if x is not copies else shared)
-            for each, x in inputs.items()
-        }
-        q, k, v = (self.at(f"{block}.attn.hook_{each}", heads[each]) for each in "qkv")
+        attn_in = self.at(f"{block}.hook_attn{time}_in", copies)
+        inputs = {each: self.at(f"{block}.hook_{each}{time}_input", attn_in) for each in "qkv"}
+        shared = self.norm(f"{block}.{norm}", cfg.norm, resid)
+
+        def own(x: Tensor) -> list[Tensor]:
+            """Inputs normalized by themselves where they were replaced."""
+            if x is copies:
+                return [shared] * cfg.n_heads
+            each = (x[:, :, head] for head in range(cfg.n_heads))
+            return [self.norm(f"{block}.{norm}", cfg.norm, one, shown=False) for one in each]
+
+        heads = {each: self.per_head(attn, each, own(x)) for each, x in inputs.items()}
+        q, k, v = (self.at(f"{attn}.hook_{each}", heads[each]) for each in "qkv")
         if cfg.attention.qk_norm is not None:
-            q = self.norm(f"{block}.attn.q_norm", cfg.attention.qk_norm, q)
-            k = self.norm(f"{block}.attn.k_norm", cfg.attention.qk_norm, k)
+            q = self.norm(f"{attn}.q_norm", cfg.attention.qk_norm, q)
+            k = self.norm(f"{attn}.k_norm", cfg.attention.qk_norm, k)
         if cfg.attention.rotary is not None:
-            q = self.at(f"{block}.attn.hook_rot_q", self.turned(layer, q))
-            k = self.at(f"{block}.attn.hook_rot_k", self.turned(layer, k))
+            q = self.at(f"{attn}.hook_rot_q", self.turned(layer, q))
+            k = self.at(f"{attn}.hook_rot_k", self.turned(layer, k))
         scores = torch.einsum("bqhd,bkhd->bhqk", q, k) / math.sqrt(cfg.d_head)
-        scores = scores + self.score_bias(layer, scores)
-        scores = self.at(f"{block}.attn.hook_attn_scores", scores)
-        pattern = self.at(f"{block}.attn.hook_pattern", softmax(scores))
-        z = self.at(f"{block}.attn.hook_z", torch.einsum("bhqk,bkhd->bqhd", pattern, v))
-        return self.written(layer, z), shared
+        scores = self.at(f"{attn}.hook_attn_scores", scores + self.score_bias(layer, scores, time))
+        pattern = self.at(f"{attn}.hook_pattern", self.pattern(scores, time))
+        z = self.at(f"{attn}.hook_z", torch.einsum("bhqk,bkhd->bqhd", pattern, v))
+        return self.written(attn, z), shared
+
+    def pattern(self, scores: Tensor, time: str) -> Tensor:
+        """Query by query; a prefix token looks into each frame by itself where space is divided."""
+        if self.cfg.attention.space_time != "divided":
+            return softmax(scores)
+        frames = self.frames()
+        rows = []
+        for query, frame in enumerate(frames):
+            row = scores[:, :, query]
+            if time or frame is not None:
+                seen = row.isfinite().any(-1, keepdim=True)
+                rows.append(torch.where(seen, softmax(row.where(seen, 0)), 0))
+                continue
+            alone = []
+            for each in sorted({f for f in frames if f is not None}):
+                elsewhere = torch.tensor([f not in (None, each) for f in frames])
+                alone.append(softmax(row.masked_fill(elsewhere, -math.inf)))
+            rows.append(sum(alone) / len(alone))
+        return torch.stack(rows, dim=2)
+
+    def frames(self) -> list[int | None]:
+        """The frame of each token; None in front of the patches."""
+        cfg = self.cfg
+        n_prefix = cfg.cls_token + cfg.distillation_token + cfg.n_registers
+        frames = range(cfg.n_frames // cfg.tubelet)
+        return [None] * n_prefix + [frame for frame in frames for _ in _places(cfg)]
 
     def turned(self, layer: int, x: Tensor) -> Tensor:
         """Each pair of entries as a complex number, times a unit one."""
@@ -167,7 +221,7 @@ class Definition:
             out[..., a], out[..., b] = turned.real, turned.imag
         return out
 
-    def score_bias(self, layer: int, scores: Tensor) -> Tensor:
+    def score_bias(self, layer: int, scores: Tensor, time: str) -> Tensor:
         n_tokens, cfg = scores.shape[-1], self.cfg
         bias = scores.new_zeros(scores.shape[1:])
         if cfg.attention.relative_bias:
@@ -175,6 +229,19 @@ class Definition:
         if cfg.attention.causal:
             hidden = [[key > query for key in range(n_tokens)] for query in range(n_tokens)]
             bias = bias.masked_fill(torch.tensor(hidden), -math.inf)
+        if cfg.attention.space_time == "divided":
+            frames, places = self.frames(), [None] * scores.shape[-1]
+            n_patches = len(_places(cfg)) * len(set(frames) - {None})
+            for token in range(n_tokens - n_patches, n_tokens):
+                places[token] = (token - n_tokens) % len(_places(cfg))
+            for query in range(n_tokens):
+                for key in range(n_tokens):
+                    in_both = frames[query] is not None and frames[key] is not None
+                    if time:
+                        sees = in_both and places[query] == places[key]
+                    else:
+                        sees = not in_both or frames[query] == frames[key]
+                    bias[:, query, key] = 0 if sees else -math.inf
         return bias
 
     def relative_bias(self, layer: int, n_tokens: int) -> Tensor:
@@ -196,28 +263,29 @@ class Definition:
         pairs = [[of(query, key) for key in range(n_tokens)] for query in range(n_tokens)]
         return torch.stack([torch.stack(row) for row in pairs]).permute(2, 0, 1)
 
-    def per_head(self, layer: int, letter: str, own: Tensor, shared: Tensor | None) -> Tensor:
-        """Queries, keys or values: of inputs normalized by themselves where they were replaced."""
-        cfg, block = self.cfg, f"blocks.{layer}"
-        heads = []
-        for head in range(cfg.n_heads):
-            x = shared
-            if x is None:
-                x = self.norm(f"{block}.ln1", cfg.norm, own[:, :, head], shown=False)
+    def per_head(self, attn: str, letter: str, inputs: list[Tensor]) -> Tensor:
+        """Queries, keys or values of an attention."""
+        cfg, heads = self.cfg, []
+        for head, x in enumerate(inputs):
             start = ("qkv".index(letter) * cfg.n_heads + head) * cfg.d_head
             rows = slice(start, start + cfg.d_head)
-            projected = x @ self.weights[f"{block}.attn.qkv.weight"][rows].T
-            bias = self.weights.get(f"{block}.attn.qkv.bias")
+            projected = x @ self.weights[f"{attn}.qkv.weight"][rows].T
+            bias = self.weights.get(f"{attn}.qkv.bias")
             heads.append(projected if bias is None else projected + bias[rows])
         return torch.stack(heads, dim=2)
 
-    def written(self, layer: int, z: Tensor) -> Tensor:
+    def written(self, attn: str, z: Tensor) -> Tensor:
         """With norms around the output weight, a head's part is what is linear in its `z` alone."""
-        cfg, attn = self.cfg, f"blocks.{layer}.attn"
+        cfg = self.cfg
         z_norm, out_norm = cfg.attention.z_norm, cfg.out_norm
         scales: dict[str, Tensor] = {}
         flat = self.norm(f"{attn}.z_norm", z_norm, z.flatten(2), scales=scales)
         written = self.linear(f"{attn}.out", flat) * self.gain(attn)
+        if attn.endswith("_time"):  # no place in time, no bias
+            for token, frame in enumerate(self.frames()):
+                if frame is None:
+                    alone = flat[:, token] @ self.weights[f"{attn}.out.weight"].T
+                    written[:, token] = alone * self.gain(attn)
         written = self.norm(f"{attn}.out_norm", out_norm, written, scales=scales)
         results = []
         for head in range(cfg.n_heads):
@@ -278,6 +346,8 @@ class Definition:
             return [sum(counted) / len(counted)]
         if cfg.pooling.kind == "cls_mean":
             return [torch.cat([x[:, 0], sum(counted) / len(counted)], -1)]
+        if cfg.pooling.kind == "first":
+            return [x[:, 0]]
         return [x[:, 0], x[:, 1]] if cfg.distillation_token else [x[:, 0]]
 
     def map_pooled(self, x: Tensor) -> Tensor:

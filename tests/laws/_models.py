@@ -46,7 +46,7 @@ def norms(*, affine: bool | None = None) -> st.SearchStrategy[NormConfig]:
 @st.composite
 def poolings(draw: st.DrawFn, *, cls_token: bool) -> PoolingConfig:
     """Every way to read the tokens."""
-    kinds = ["mean", "map", "none", *(["cls", "cls", "cls_mean"] if cls_token else [])]
+    kinds = ["mean", "map", "none", "first", *(["cls", "cls", "cls_mean"] if cls_token else [])]
     kind = draw(st.sampled_from(kinds))
     return PoolingConfig(
         kind,
@@ -74,10 +74,20 @@ def maps(draw: st.DrawFn) -> MapConfig:
     )
 
 
+def divided_attentions() -> st.SearchStrategy[AttentionConfig]:
+    return st.builds(
+        AttentionConfig,
+        qkv_bias=st.booleans(),
+        out_bias=st.booleans(),
+        qk_norm=st.none() | norms(),
+        space_time=st.just("divided"),
+    )
+
+
 def attentions(
     *, turns: bool, offsets: bool, z_norm: st.SearchStrategy[Any] | None = None
 ) -> st.SearchStrategy[AttentionConfig]:
-    """Any attention; rotary positions and relative ones where they are possible."""
+    """Any joint attention; rotary positions and relative ones where they are possible."""
     rotary = st.builds(
         RotaryConfig, interleaved=st.booleans(), per_layer=st.booleans(), per_head=st.booleans()
     )
@@ -111,9 +121,16 @@ def configs(draw: st.DrawFn, **fixed: Any) -> HookedViTConfig:
         d_mlp=st.sampled_from([None, 5, 9]),
     )
     alone = cls_token and not (values["n_registers"] or values["distillation_token"])
-    position = st.builds(
-        PositionConfig, kind=st.sampled_from(["learned", "sincos"]), prefix=st.booleans()
+    divides = _may_divide(fixed) and draw(st.sampled_from([False, False, True]))
+    choose(
+        stem=st.sampled_from([False, False, True]),
+        n_frames=st.sampled_from([2, 3] if divides else [1, 1, 1, 2, 3, 4]),
     )
+    is_even = values["n_frames"] % 2 == 0 and not values["stem"]
+    choose(tubelet=st.sampled_from([1, 2]) if is_even else st.just(1))
+    clip = values["n_frames"] > values["tubelet"]
+    joint = attentions(turns=values["d_head"] != 3 and not clip, offsets=alone and not clip)
+    parallel = st.sampled_from([False, False, not divides])
     choose(
         n_layers=st.integers(1, 3),
         d_model=st.just(8),
@@ -124,14 +141,13 @@ def configs(draw: st.DrawFn, **fixed: Any) -> HookedViTConfig:
         n_classes=st.sampled_from([None, 4]),
         patch_bias=st.booleans(),
         patch_norm=st.none() | norms(),
-        stem=st.sampled_from([False, False, True]),
         head_bias=st.booleans(),
-        position=st.none() | position,
+        position=st.none() | positions(clip=clip),
         ln_pre=st.none() | norms(),
         norm=st.none() | norms(),
-        out_norm=st.none() | norms(),
-        parallel=st.sampled_from([False, False, True]) if values["d_mlp"] else st.just(False),
-        attention=attentions(turns=values["d_head"] != 3, offsets=alone),
+        out_norm=st.none() if divides else st.none() | norms(),
+        parallel=parallel if values["d_mlp"] else st.just(False),
+        attention=divided_attentions() if divides else joint,
         mlp_bias=st.booleans(),
         mlp_gate=st.booleans(),
         mlp_in_norm=st.none() | norms(),
@@ -140,6 +156,28 @@ def configs(draw: st.DrawFn, **fixed: Any) -> HookedViTConfig:
         pooling=poolings(cls_token=cls_token),
     )
     return HookedViTConfig(**values)
+
+
+def positions(*, clip: bool) -> st.SearchStrategy[PositionConfig]:
+    """Fixed positions are the same in each frame of a clip."""
+    kinds = [("learned", "own"), ("learned", "added"), ("sincos", "added")]
+    kinds += [] if clip else [("sincos", "own")]
+    return st.builds(
+        lambda kind, prefix: PositionConfig(kind[0], prefix, frames=kind[1]),
+        st.sampled_from(kinds),
+        st.booleans(),
+    )
+
+
+def divided_configs(**fixed: Any) -> st.SearchStrategy[HookedViTConfig]:
+    """Configurations with an attention over time and one over space."""
+    return configs(**fixed).filter(lambda cfg: cfg.divides_space_time)
+
+
+def _may_divide(fixed: dict[str, Any]) -> bool:
+    """Whether no part that is given rules out two attentions."""
+    parts = ("attention", "out_norm", "parallel", "n_frames")
+    return all(fixed.get(name) in (None, False) for name in parts)
 
 
 def pooled_configs(**fixed: Any) -> st.SearchStrategy[HookedViTConfig]:
@@ -195,7 +233,8 @@ def _turn_at_random(rotary: Rotary, generator: torch.Generator) -> None:
 
 def images_for(cfg: HookedViTConfig, count: int = 2, seed: int = 1) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
-    shape = (count, cfg.n_channels, *cfg.image_size)
+    frames = (cfg.n_frames,) if cfg.n_frames > 1 else ()
+    shape = (count, *frames, cfg.n_channels, *cfg.image_size)
     return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 

@@ -1,6 +1,7 @@
 """Images of a batch don't see one another, and batched interventions are separate runs."""
 
 import pytest
+import torch
 from hypothesis import strategies as st
 
 from tests.laws._definition import defined
@@ -48,7 +49,7 @@ def test_batched_interventions_are_separate_runs(cfg, data):
     several = some_interventions(data, model, defined(model, images)[1])
     groups = [several[0], [], several[1:], several[2]]
     with model.intervene(Batched.of(groups)):
-        together = model(images.repeat(4, 1, 1, 1)).chunk(4)
+        together = model(torch.cat([images] * 4)).chunk(4)
     for group, batched in zip(groups, together, strict=True):
         with model.intervene(group):
             alone = model(images)

@@ -13,16 +13,15 @@ from tests.laws._models import (
     law,
     norms,
 )
-from tests.laws.test_hook_points import replacement, some_of
-from tests.tiny import READOUTS, random_images, random_model
+from tests.laws.test_hook_points import own_and_shared, replacement, some_of
+from tests.tiny import READOUTS, images_of, random_model
 from vitreous._errors import HookError
 from vitreous.models import AttentionConfig, PositionConfig, RotaryConfig
 
 
 def contradicts(edits):
     """Whether both the shared norm of a block and an input of its own are edited."""
-    own = {name.rpartition(".")[0] for name in edits if name.endswith(("_input", "hook_attn_in"))}
-    shared = {name.partition(".ln1.")[0] for name in edits if ".ln1." in name}
+    own, shared = own_and_shared(edits)
     return bool(own & shared)
 
 
@@ -111,7 +110,7 @@ def test_no_gradient_is_made_up_from_activations(cfg):
 
 def sizeless(**fixed):
     """Configurations that may hold nothing for a place."""
-    position = st.sampled_from([None, PositionConfig("sincos", False)])
+    position = st.sampled_from([None, PositionConfig("sincos", False, frames="added")])
     return configs(position=position, stem=False, **fixed)
 
 
@@ -122,7 +121,7 @@ def test_other_image_sizes_derive_as_they_ran(cfg):
     images = images_for(cfg.replace(image_size=size))
     _, cache = model.run_with_cache(images)
     _, materialised = model.run_with_cache(images, names_filter=model.hook_names())
-    assert cache.layout.grid == (1, size[0] // 2, size[1] // 3)
+    assert cache.layout.grid == (cfg.places[0], size[0] // 2, size[1] // 3)
     for name, value in materialised.items():
         assert_equal(cache[name], value, name)
     larger = build(cfg.replace(image_size=size))
@@ -133,12 +132,21 @@ def test_other_image_sizes_derive_as_they_ran(cfg):
 HELD_FOR_A_PLACE = {
     "learned positions": configs(position=st.just(PositionConfig())),
     "a stem": configs(stem=True),
-    "angles": sizeless(attention=st.just(AttentionConfig(rotary=RotaryConfig())), d_head=6),
+    "angles": sizeless(
+        attention=st.just(AttentionConfig(rotary=RotaryConfig())), d_head=6, n_frames=1
+    ),
     "offsets": sizeless(
         attention=st.just(AttentionConfig(relative_bias=True)),
         cls_token=True,
         distillation_token=False,
         n_registers=0,
+        n_frames=1,
+    ),
+    "divided attention": sizeless(
+        attention=st.just(AttentionConfig(space_time="divided")),
+        out_norm=None,
+        parallel=False,
+        n_frames=3,
     ),
 }
 
@@ -150,7 +158,7 @@ def test_images_of_another_size_are_refused_where_something_is_held_for_each_pla
         model, size = build(cfg), ((cfg.grid[0] + 1) * 2, cfg.grid[1] * 3)
         with pytest.raises(ValueError, match=r"Images must be .* pixels for this model"):
             model(images_for(cfg.replace(image_size=size)))
-        if held in ("angles", "offsets"):
+        if held in ("angles", "offsets", "divided attention"):
             stream = model(images_for(cfg), stop_at_layer=0)[:, :-1]
             with pytest.raises(ValueError, match=r"The stream must have \d+ tokens"):
                 model(stream, start_at_layer=0)
@@ -160,7 +168,8 @@ def test_images_of_another_size_are_refused_where_something_is_held_for_each_pla
 
 @pytest.mark.parametrize("readout", READOUTS)
 def test_no_value_derives_past_any_point_of_a_block_or_of_the_readout(readout):
-    model, images = random_model(n_layers=1, **READOUTS[readout]), random_images(1)
+    model = random_model(n_layers=1, **READOUTS[readout])
+    images = images_of(model, 1)
     values = defined(model, images)[1]
     for name in model.hook_names():
         edits = {name: replacement(name, values[name])}
@@ -173,10 +182,11 @@ def test_no_value_derives_past_any_point_of_a_block_or_of_the_readout(readout):
 def test_an_input_per_head_that_was_only_read_does_not_hide_an_edit_of_the_shared_norm(cfg, data):
     model, images = build(cfg), images_for(cfg)
     values = defined(model, images)[1]
-    point = data.draw(st.sampled_from(["blocks.0.ln1.hook_scale", "blocks.0.ln1.hook_normalized"]))
-    own = data.draw(st.sampled_from(["attn_in", "q_input", "k_input", "v_input"]))
+    names = data.draw(st.sampled_from(model.blocks[0].attentions))
+    point = f"blocks.0.{names.norm}.hook_{data.draw(st.sampled_from(['scale', 'normalized']))}"
+    own = data.draw(st.sampled_from([names.enters, *map(names.input, "qkv")]))
     edits = {point: replacement(point, values[point])}
-    wanted = ["hook_embed", f"blocks.0.hook_{own}"]
+    wanted = ["hook_embed", f"blocks.0.{own}"]
     hooks = [(point, lambda value, hook: edits[hook.name])]
     _, cache = model.run_with_cache(images, names_filter=wanted, fwd_hooks=hooks)
     assert_all_readable_values_are(defined(model, images, edits)[1], cache)

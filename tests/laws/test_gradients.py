@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.laws._definition import Definition, defined
 from tests.laws._models import assert_equal, build, configs, images_for, law, random_like
-from tests.laws.test_hook_points import replacement, some_of
+from tests.laws.test_hook_points import own_and_shared, replacement, some_of
 from tests.laws.test_spans import THREE
 from vitreous._errors import HookError
 
@@ -43,8 +43,8 @@ def defined_gradients(model, images, names, edits=None):
 
 def compatible(names):
     """Without points of a shared norm where an input per head is asked for too."""
-    own = {n.rpartition(".")[0] for n in names if n.endswith(("_input", "hook_attn_in"))}
-    return [n for n in names if not (".ln1." in n and n.partition(".ln1.")[0] in own)]
+    own = own_and_shared(names)[0]
+    return [name for name in names if not own_and_shared([name])[1] & own]
 
 
 @law(configs(), st.data(), examples=40)

@@ -33,12 +33,29 @@ def void(_):
     """None: what is returned by a hook that edits in place."""
 
 
+def own_and_shared(names):
+    """The attentions with inputs per head among these points, and those with their shared norm."""
+    marks = {"_time_input": "time", "_time_in": "time", "_input": "", "_attn_in": ""}
+    own, shared = set(), set()
+    for name in names:
+        block, _, local = name.rpartition(".")
+        kind = next((kind for end, kind in marks.items() if local.endswith(end)), None)
+        own |= {(block, kind)} if kind is not None else set()
+        block, _, norm = block.rpartition(".")
+        shared |= {(block, "time" if norm == "ln_time" else "")} if norm.startswith("ln") else set()
+    return own, shared
+
+
 def unread(cfg, name):
     """Whether nothing depends on a value: the only key that a token sees gets all attention."""
-    sees_itself = cfg.attention.causal and cfg.pooling.kind == "cls" and not cfg.distillation_token
+    reads_first = cfg.pooling.kind == "first"
+    reads_first |= cfg.pooling.kind == "cls" and not cfg.distillation_token
+    sees_itself = cfg.attention.causal and reads_first
     last = name.rsplit(".", 1)[-1]
     chooses_keys = last in ("hook_q", "hook_k", "hook_q_input", "hook_k_input") or "_rot_" in last
     chooses_keys |= ".q_norm." in name or ".k_norm." in name
+    if cfg.divides_space_time and chooses_keys:
+        sees_itself |= "_time" not in name and not cfg.n_prefix and cfg.grid == (1, 1)
     if build(cfg).layout.n_tokens == 1:
         return chooses_keys or last == "hook_attn_scores"
     return sees_itself and chooses_keys
@@ -66,7 +83,7 @@ def sizes_of(model, name):
     if "ln_final" in name and not (cfg.pooling.norm_first or cfg.pooling.kind == "none"):
         sizes["token"] = 1 + (cfg.pooling.kind == "cls" and cfg.distillation_token)
     if name.startswith("pooling.map."):
-        parts, of_keys = cfg.pooling.map, ("hook_k", "hook_v", "k_norm")
+        parts, of_keys = cfg.pooling.map, ("hook_k", "hook_v", ".k_norm.")
         sizes |= {"head": parts.n_heads, "d_head": parts.d_head, "neuron": parts.d_mlp, "query": 1}
         sizes |= {} if any(each in name for each in of_keys) else {"token": 1}
     return sizes
@@ -141,9 +158,10 @@ def test_hooks_that_do_nothing_change_explicit_steps_within_rounding_only(cfg):
 @law(configs(norm=st.just(None) | configs().map(lambda cfg: cfg.norm)), st.data())
 def test_editing_an_input_of_its_own_and_the_shared_norm_in_one_run_raises(cfg, data):
     model, images = build(cfg), images_for(cfg)
-    own = data.draw(st.sampled_from(["attn_in", "q_input", "k_input", "v_input"]))
-    hooks = [(f"blocks.0.hook_{own}", lambda value, hook: value * 2)]
-    norm_points = [name for name in model.hook_names() if name.startswith("blocks.0.ln1.")]
+    names = data.draw(st.sampled_from(model.blocks[0].attentions))
+    own = data.draw(st.sampled_from([names.enters, *map(names.input, "qkv")]))
+    hooks = [(f"blocks.0.{own}", lambda value, hook: value * 2)]
+    norm_points = [name for name in model.hook_names() if f"blocks.0.{names.norm}." in name]
     for point in norm_points:
         edits = [*hooks, (point, lambda value, hook: value * 2)]
         with pytest.raises(HookError, match="describe the input that all heads share"):

@@ -7,7 +7,7 @@ import torch
 from hypothesis import strategies as st
 
 from tests.laws._models import law
-from tests.tiny import READOUTS, random_images, random_model
+from tests.tiny import READOUTS, images_of, random_model
 from vitreous.models import TokenLayout
 
 
@@ -19,7 +19,10 @@ def layouts(draw: st.DrawFn) -> TokenLayout:
     distillation = draw(st.integers(0, cls))
     registers = draw(st.integers(0, 3))
     grid = draw(st.tuples(st.integers(1, 3), size, size))
-    return TokenLayout(cls, distillation, registers, grid, draw(st.tuples(size, size)), readout)
+    return TokenLayout(
+        cls, distillation, registers, grid, draw(st.tuples(size, size)), readout,
+        tubelet=draw(st.integers(1, 2)),
+    )  # fmt: skip
 
 
 def enumerated(layout: TokenLayout) -> list[tuple[str, tuple[int, ...]]]:
@@ -112,26 +115,30 @@ def test_a_value_stands_on_the_grid_where_its_token_lies(layout):
 
 @law(layouts(), st.booleans(), st.integers(0, 1000))
 def test_coverage_is_the_mean_over_the_pixels_of_a_patch(layout, is_bool, seed):
-    (_, rows, columns), (height, width) = layout.grid, layout.patch_size
+    (frames, rows, columns), (height, width) = layout.grid, layout.patch_size
     generator = torch.Generator().manual_seed(seed)
-    mask = torch.rand(2, rows * height, columns * width, generator=generator)
+    n_frames = frames * layout.tubelet
+    mask = torch.rand(2, n_frames, rows * height, columns * width, generator=generator)
     mask = mask > 0.5 if is_bool else mask
-    coverage = layout.coverage(mask)
-    assert coverage.shape == (2, rows, columns)
-    for image, row, column in itertools.product(range(2), range(rows), range(columns)):
+    coverage = layout.coverage(mask if n_frames > 1 else mask[:, 0])
+    coverage = coverage if n_frames > 1 else coverage[:, None]
+    assert coverage.shape == (2, frames, rows, columns)
+    places = itertools.product(range(2), range(frames), range(rows), range(columns))
+    for image, frame, row, column in places:
         pixels = [
-            float(mask[image, row * height + y, column * width + x])
+            float(mask[image, frame * layout.tubelet + f, row * height + y, column * width + x])
+            for f in range(layout.tubelet)
             for y in range(height)
             for x in range(width)
         ]
-        assert abs(coverage[image, row, column].item() - sum(pixels) / len(pixels)) < 1e-6
+        assert abs(coverage[image, frame, row, column].item() - sum(pixels) / len(pixels)) < 1e-6
 
 
 @pytest.mark.parametrize("readout", READOUTS)
 def test_the_readout_is_the_tokens_that_the_head_depends_on(readout):
     model = random_model(**READOUTS[readout])
     _, cache = model.run_with_cache(
-        random_images(1),
+        images_of(model, 1),
         names_filter="blocks.2.hook_resid_post",
         incl_bwd=lambda logits: logits[:, 0],
     )

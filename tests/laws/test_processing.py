@@ -11,6 +11,7 @@ from tests.laws._models import (
     attentions,
     build,
     configs,
+    divided_configs,
     images_for,
     law,
     maps,
@@ -73,7 +74,9 @@ def test_processing_keeps_logits_or_says_why_it_can_not(process, cfg):
 def test_folding_norms_keeps_logits_and_leaves_norms_without_gain_or_bias(cfg):
     folded = keeps_logits(cfg, fold_layer_norm)
     names = [name for name, _ in folded.named_parameters()]
-    assert not any(part in name for name in names for part in (".ln1.", ".ln2.", "ln_final."))
+    assert not any(
+        part in name for name in names for part in (".ln1.", ".ln2.", "ln_time.", "ln_final.")
+    )
     assert folded.card["processing"] == ["fold_layer_norm"]
 
 
@@ -83,18 +86,25 @@ def test_folding_value_biases_keeps_logits_and_leaves_none(cfg):
     assert not folded.b_V.any()
 
 
+@law(divided_configs(), examples=8)
+def test_folding_value_biases_leaves_none_in_either_attention(cfg):
+    folded = keeps_logits(cfg, fold_value_biases)
+    assert not any(b.attention(n).b_V.any() for b in folded.blocks for n in b.attentions)
+
+
 @law(configs(layer_scale=True), examples=15)
 def test_folding_layer_scale_keeps_logits_and_leaves_no_gain(cfg):
     folded = keeps_logits(cfg, fold_layer_scale)
     assert not folded.cfg.layer_scale
-    assert all(block.attn.gain is None for block in folded.blocks)
+    assert all(b.attention(n).gain is None for b in folded.blocks for n in b.attentions)
 
 
 @law(layer_normed())
 def test_centering_keeps_logits_and_centers_all_that_is_written(cfg):
     centered = keeps_logits(cfg, center_writing_weights)
     _, cache = centered.run_with_cache(images_for(cfg))
-    written = [cache["attn_out", i] for i in range(cfg.n_layers)]
+    blocks = enumerate(centered.blocks)
+    written = [cache[f"blocks.{i}.{names.adds}"] for i, b in blocks for names in b.attentions]
     written += [] if cfg.attn_only else [cache["mlp_out", i] for i in range(cfg.n_layers)]
     written += [] if cfg.ln_pre else [cache["hook_embed"]]
     for value in written:

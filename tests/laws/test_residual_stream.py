@@ -20,7 +20,7 @@ from tests.laws.test_spans import THREE
 from vitreous._errors import HookError
 from vitreous.models import AttentionConfig, MapConfig, NormConfig, PoolingConfig
 
-POSITIONS = st.sampled_from(["all", "readout", "patches", 0, -1, [0, -1], (0, 0), [0, 0]])
+POSITIONS = st.sampled_from(["all", "readout", "patches", 0, -1, [0, -1], (0, 0, 0), [0, 0]])
 
 
 def run(cfg, **keywords):
@@ -50,7 +50,11 @@ def test_a_block_adds_exactly_what_its_parts_write(cfg):
     model, _, _ = run(cfg)
     _, cache = model.run_with_cache(images_for(cfg), names_filter="blocks.*")
     for i in range(cfg.n_layers):
-        middle = cache["resid_pre", i] + cache["attn_out", i]
+        middle = cache["resid_pre", i]
+        if cfg.divides_space_time:
+            middle = middle + cache["attn_time_out", i]
+            assert torch.equal(middle, cache["resid_time", i])
+        middle = middle + cache["attn_out", i]
         if cfg.has_resid_mid:
             assert torch.equal(middle, cache["resid_mid", i])
         if not cfg.attn_only:
@@ -73,7 +77,7 @@ def test_layers_add_up_to_the_stream(cfg, data, positions, single):
         layer, positions=positions, incl_bias=True, return_labels=True
     )
     assert_equal(rows.sum(0), at(into(cache, layer), cache, positions))
-    per_layer = 1 if cfg.attn_only else 2
+    per_layer = 1 + cfg.divides_space_time + (not cfg.attn_only)
     assert len(labels) == len(rows) == 1 + bool(cfg.position) + per_layer * layer + 1
 
 
@@ -104,22 +108,30 @@ def test_heads_and_the_rest_add_up_to_the_stream(cfg, data, positions, single):
     rows, labels = cache.stack_head_results(
         layer, positions=positions, incl_remainder=True, return_labels=True
     )
-    assert labels == [*cache.model.all_head_labels()[: layer * cfg.n_heads], "remainder"]
+    kinds = "TH" if cfg.divides_space_time else "H"
+    heads = [f"L{i}{kind}{h}" for i in range(layer) for kind in kinds for h in range(cfg.n_heads)]
+    assert labels == [*heads, "remainder"]
+    assert cfg.divides_space_time or heads == cache.model.all_head_labels()[: len(heads)]
     assert_equal(rows.sum(0), at(into(cache, layer), cache, positions))
 
 
 @law(configs(), POSITIONS)
 def test_heads_of_a_layer_and_its_bias_add_up_to_what_attention_writes(cfg, positions):
     model, _, cache = run(cfg)
-    heads = cache.stack_head_results(positions=positions).unflatten(0, (cfg.n_layers, -1))
-    for i in range(cfg.n_layers):
-        silence = [(("result", i), lambda value, hook: torch.zeros_like(value))]
+    written = cache.stack_head_results(positions=positions).split(cfg.n_heads)
+    attentions = [(i, each) for i, block in enumerate(model.blocks) for each in block.attentions]
+    for (i, names), heads in zip(attentions, written, strict=True):
+        result, adds = f"blocks.{i}.{names.attn}.hook_result", f"blocks.{i}.{names.adds}"
+        silence = [(result, lambda value, hook: torch.zeros_like(value))]
         _, silent = model.run_with_cache(images_for(cfg), fwd_hooks=silence)
-        bias = at(silent["attn_out", i], cache, positions)
+        bias = at(silent[adds], cache, positions)
         if not (cfg.out_norm or cfg.attention.z_norm):
-            assert_equal(bias, model.b_O[i].expand(bias.shape))
-        assert_equal(heads[i].sum(0) + bias, at(cache["attn_out", i], cache, positions))
-        assert_equal(heads[i].movedim(0, 2), cache["result", i][:, cache.layout.select(positions)])
+            takes_part = torch.ones(cache.layout.n_tokens, 1, dtype=torch.float64)
+            takes_part[: cfg.n_prefix] = names.attn == "attn"  # a prefix has no place in time
+            expected = at(takes_part * model.blocks[i].attention(names).b_O, cache, positions)
+            assert_equal(bias, expected.expand(bias.shape))
+        assert_equal(heads.sum(0) + bias, at(cache[adds], cache, positions))
+        assert_equal(heads.movedim(0, 2), cache[result][:, cache.layout.select(positions)])
 
 
 @law(mlp_configs(), st.data(), POSITIONS, st.booleans())
@@ -191,7 +203,8 @@ def test_normalized_rows_add_up_to_the_normalized_stream_less_its_bias(cfg, data
 def test_accumulated_rows_are_the_stream_in_front_of_each_block(cfg, mid, single, positions):
     _, _, cache = run(cfg, remove_batch_dim=single)
     rows, labels = cache.accumulated_resid(incl_mid=mid, positions=positions, return_labels=True)
-    parts = ["pre", "mid"] if mid and cfg.has_resid_mid else ["pre"]
+    inner = {"time": cfg.divides_space_time, "mid": cfg.has_resid_mid}
+    parts = ["pre", *(part for part, there in inner.items() if mid and there)]
     expected = [f"{i}_{part}" for i in range(cfg.n_layers) for part in parts] + ["final_post"]
     assert labels == expected
     for row, label in zip(rows, labels, strict=True):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tiny import READOUTS, random_images, random_model
+from tests.tiny import READOUTS, images_of, random_images, random_model
 from vitreous.lenses import logit_lens
 from vitreous.models import HookedViT, PoolingConfig
 
@@ -48,7 +48,8 @@ def test_the_average_of_patches_is_the_output_under_mean_pooling_behind_the_norm
 
 @pytest.mark.parametrize("readout", READOUTS)
 def test_the_lens_reads_a_token_as_an_image_of_that_token_alone(readout):
-    model, images = random_model(**READOUTS[readout]), random_images()
+    model = random_model(**READOUTS[readout])
+    images = images_of(model)
     n_prefix = 0 if model.pooling.map is not None else model.layout.n_prefix
     lens = logit_lens(model, images, positions="patches").sel(layer=1).values
     stream = model(images, stop_at_layer=2)[:, model.layout.n_prefix :]

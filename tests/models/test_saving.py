@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import vitreous as vt
-from tests.tiny import READOUTS, random_images, random_model
+from tests.tiny import READOUTS, images_of, random_images, random_model
 from vitreous.data import ClassNames, Preprocessing
 from vitreous.models import HookedViT, weight_hash
 
@@ -39,7 +39,7 @@ def test_logits_of_a_saved_model_are_the_same_to_the_bit(readout, tmp_path):
     model.save_pretrained(tmp_path)
     loaded = vt.load(tmp_path, dtype=torch.float64)
     assert loaded.cfg == model.cfg
-    assert torch.equal(loaded(random_images()), model(random_images()))
+    assert torch.equal(loaded(images_of(model)), model(images_of(model)))
 
 
 def test_a_model_with_a_stem_of_another_library_is_not_saved(tmp_path):

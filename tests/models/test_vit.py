@@ -10,7 +10,7 @@ import torch
 from tests.laws._definition import defined
 from tests.laws._models import assert_equal, build, configs, gap, images_for, law
 from tests.laws.test_spans import THREE, keep
-from tests.tiny import READOUTS, random_images, random_model
+from tests.tiny import READOUTS, images_of, random_model
 from vitreous._errors import UnknownNameError
 from vitreous.models import HookedViT, HookedViTConfig, NormConfig, PoolingConfig
 
@@ -169,7 +169,8 @@ def test_images_may_require_gradients(model):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("readout", READOUTS)
 def test_every_part_runs_in_half_precision(readout, dtype):
-    model, images = random_model(**READOUTS[readout]), random_images()
+    model = random_model(**READOUTS[readout])
+    images = images_of(model)
     expected = model(images)
     model.to(dtype)
     logits, cache = model.run_with_cache(images.to(dtype), names_filter=model.hook_names())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tiny import READOUTS, random_images, random_model
+from tests.tiny import READOUTS, images_of, random_images, random_model
 from vitreous.hooks import Ablate
 from vitreous.patching import ablate_heads
 from vitreous.training import means
@@ -29,9 +29,10 @@ def one_by_one(model, images, target, reference) -> np.ndarray:
 @pytest.mark.parametrize("by", [None, "position"])
 @pytest.mark.parametrize("readout", READOUTS)
 def test_the_sweep_equals_one_hooked_pass_per_head(readout, by):
-    model, images = random_model(**READOUTS[readout]), random_images(3)
+    model = random_model(**READOUTS[readout])
+    images = images_of(model, 3)
     target = model.target(0, minus=1)
-    reference = means(model, random_images(5, seed=7), "blocks.*.attn.hook_z", by=by)
+    reference = means(model, images_of(model, 5, seed=7), "blocks.*.attn.hook_z", by=by)
     swept = ablate_heads(model, images, target, reference=reference, max_batch=7)
     expected = one_by_one(model, images, target, reference)
     np.testing.assert_allclose(swept["effect"], expected, rtol=0, atol=1e-10)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vitreous.models import (
+    AttentionNames,
     HookedViT,
     StreamRows,
     Target,
@@ -32,7 +33,7 @@ class _Component(NamedTuple):
 
 def direct_logit_shares(
     model: HookedViT,
-    images: Float[Tensor, "batch channels rows columns"],
+    images: Float[Tensor, "batch *frames channels rows columns"],
     target: Target | Any,
     *,
     by: By = "layer",
@@ -75,7 +76,7 @@ def direct_logit_shares(
             cache = model.run_with_cache(images)[1]
         if by == "head":
             StreamRows(cache, "readout").require_heads()
-        components = list(_components(model, target, by, cache))
+        components = list(_components(target, by, cache))
         value = target(cache["hook_post_head_pre_normalize"])
     return _labeled(components, value, target, by)
 
@@ -95,7 +96,7 @@ def shares_grid(shares: xarray.DataArray, kind: str = "head") -> xarray.DataArra
 
     Args:
         shares: From `direct_logit_shares`.
-        kind: `"head"`, `"attn"` or `"mlp"`.
+        kind: `"head"`, `"attn"` or `"mlp"`; of attentions over time `"head_time"`, `"attn_time"`.
     """
     chosen = shares.where(shares["kind"] == kind, drop=True)
     if not chosen.sizes["component"]:
@@ -115,42 +116,43 @@ def shares_grid(shares: xarray.DataArray, kind: str = "head") -> xarray.DataArra
     )
 
 
-def _components(
-    model: HookedViT, target: Target, by: By, cache: TransformerCache
-) -> Iterator[_Component]:
+def _components(target: Target, by: By, cache: TransformerCache) -> Iterator[_Component]:
     readout = target.readout(cache)
     weights = readout.weights[:, cache.layout.select("readout")]
     rows = cache.layer_rows(positions="readout")
     shares = {label: (row * weights).sum((1, 2)) for label, row in rows.items()}
     bias = shares.pop("bias") + readout.constant
+    parts = StreamRows(cache, "readout")
     for label, share in shares.items():
         layer, _, kind = label.partition("_")
         if not layer.isdigit():
             yield _Component(label, label, -1, -1, share)
         elif kind == "mlp_out" or by == "layer":
-            yield _Component(f"L{layer}{kind[0].upper()}", kind[:-4], int(layer), -1, share)
+            label = f"L{layer}{'T' if kind == 'attn_time_out' else kind[0].upper()}"
+            yield _Component(label, kind[:-4], int(layer), -1, share)
         else:
-            yield from _heads(model, int(layer), cache, weights)
-            added = StreamRows(cache, "readout").attention_bias(int(layer))
-            bias = bias + (weights * added).sum((1, 2))
+            [names] = [each for each in parts.attentions if each.adds == f"hook_{kind}"]
+            yield from _heads(parts, int(layer), names, weights)
+            bias = bias + (weights * parts.attention_bias(int(layer), names)).sum((1, 2))
     yield _Component("bias", "bias", -1, -1, bias)
 
 
 def _heads(
-    model: HookedViT,
+    parts: StreamRows,
     layer: int,
-    cache: TransformerCache,
+    names: AttentionNames,
     weights: Float[Tensor, "batch positions d_model"],
 ) -> Iterator[_Component]:
     """At the tokens that are read; from `hook_result` where a hook replaced that."""
-    attn, parts = model.blocks[layer].attn, StreamRows(cache, "readout")
-    is_edited = f"blocks.{layer}.attn.hook_result" in cache.edited
+    attn = parts.attention(layer, names)
+    is_edited = f"blocks.{layer}.{names.attn}.hook_result" in parts.run.edited
     if is_edited or attn.norms_of_output:
-        shares = (parts.head_results(layer) * weights[:, :, None]).sum((1, 3))
+        shares = (parts.head_results(layer, names) * weights[:, :, None]).sum((1, 3))
     else:
-        shares = head_shares(parts.head_inputs(layer), attn.W_O, weights)
+        shares = head_shares(parts.head_inputs(layer, names), attn.W_O, weights)
+    kind = names.attn.replace("attn", "head")
     for head, share in enumerate(shares.T):
-        yield _Component(f"L{layer}H{head}", "head", layer, head, share)
+        yield _Component(f"L{layer}{names.letter}{head}", kind, layer, head, share)
 
 
 def _labeled(

@@ -15,7 +15,7 @@ At = Literal["pre", "mid", "post"]
 
 def logit_lens(
     model: HookedViT,
-    images: Float[Tensor, "batch channels rows columns"],
+    images: Float[Tensor, "batch *frames channels rows columns"],
     *,
     at: At = "post",
     layers: Sequence[int] | None = None,

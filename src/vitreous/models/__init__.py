@@ -41,6 +41,7 @@ from vitreous.models._results import as_numbers, label_names
 from vitreous.models._rows import StreamRows
 from vitreous.models._saving import as_stored, saved_description, weight_hash
 from vitreous.models._state_dict import from_state_dict
+from vitreous.models._sublayers import AttentionNames
 from vitreous.models._target import Readout, Target
 from vitreous.models._text import HookedTextTransformer, Tokenizer
 from vitreous.models._text_config import HookedTextConfig
@@ -53,6 +54,7 @@ __all__ = [
     "MLP",
     "Attention",
     "AttentionConfig",
+    "AttentionNames",
     "Block",
     "CLIPCaches",
     "CheckReport",

@@ -13,6 +13,7 @@ from vitreous.models._norms import make_norm, normalize
 from vitreous.models._read_only import no_bias, scaled
 from vitreous.models._rotary import Rotary
 from vitreous.models._score_bias import RelativeBias, is_future
+from vitreous.models._space_time import Reach
 
 
 class Attention(nn.Module):
@@ -23,11 +24,19 @@ class Attention(nn.Module):
     `hook_result` `[batch tokens heads d_model]`: what each head writes, LayerScale included and
     the output bias not; with a norm behind `z` or behind the output, at the scale that it has in
     the run. Watching scores or pattern runs that step explicitly; otherwise the whole of it is
-    one `scaled_dot_product_attention`.
+    one `scaled_dot_product_attention`. All tokens attend to all, or within a `reach`; scores are
+    then minus infinity where nobody looks.
     """
 
-    def __init__(self, config: TransformerConfig, layer: int = 0, rotary: Rotary | None = None):
+    def __init__(
+        self,
+        config: TransformerConfig,
+        layer: int = 0,
+        rotary: Rotary | None = None,
+        reach: Reach | None = None,
+    ):
         super().__init__()
+        self.reach = reach
         self.layer = layer
         # In a tuple, since it is a part of the model: a part of every block would be saved often.
         self._rotary = (rotary,)
@@ -134,10 +143,12 @@ class Attention(nn.Module):
         Of three dimensions, the fused kernel wouldn't take it.
         """
         bias = None if self.relative_bias is None else self.relative_bias().to(q.dtype)[None]
-        if not self.causal and hidden is None:
+        if not self.causal and hidden is None and self.reach is None:
             return bias
         n_tokens = q.shape[1]
         bias = q.new_zeros(1, 1, n_tokens, n_tokens) if bias is None else bias
+        if self.reach is not None:
+            bias = bias.masked_fill(~self.reach.sees(n_tokens, q.device), float("-inf"))
         if self.causal:
             bias = bias.masked_fill(is_future(n_tokens, q.device), float("-inf"))
         if hidden is None:
@@ -154,7 +165,7 @@ class Attention(nn.Module):
     def softmax(
         self, scores: Float[Tensor, "batch heads queries keys"]
     ) -> Float[Tensor, "batch heads queries keys"]:
-        return scores.softmax(-1)
+        return scores.softmax(-1) if self.reach is None else self.reach.softmax(scores)
 
     def mix(
         self,
@@ -172,6 +183,12 @@ class Attention(nn.Module):
         hidden: Bool[Tensor, "batch keys"] | None = None,
     ) -> Float[Tensor, "batch tokens heads d_head"]:
         """`mix(softmax(scores(q, k, hidden)), v)` in one kernel."""
+        if self.reach is not None:
+            return self.reach.fused(q, k, v, self._fused)
+        return self._fused(q, k, v, hidden)
+
+    def _fused(self, q: Tensor, k: Tensor, v: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """Over whole sequences."""
         is_plain = self.relative_bias is None and hidden is None
         bias = None if is_plain else self.score_bias(q, hidden)
         is_causal = self.causal and bias is None
@@ -213,7 +230,16 @@ class Attention(nn.Module):
         self, z: Float[Tensor, "batch tokens width"]
     ) -> Float[Tensor, "batch tokens d_model"]:
         """The output weight, behind the norm of `z` and in front of that of the output."""
-        return self._gained(self.out(z))
+        n_idle = self.n_idle
+        if not n_idle:
+            return self._gained(self.out(z))
+        idle = functional.linear(z[:, :n_idle], self.out.weight)
+        return self._gained(torch.cat([idle, self.out(z[:, n_idle:])], 1))
+
+    @property
+    def n_idle(self) -> int:
+        """Tokens, the first ones, that take no part and get no bias."""
+        return 0 if self.reach is None else self.reach.n_idle
 
     @property
     def norms_of_output(self) -> list[str]:
@@ -248,7 +274,10 @@ class Attention(nn.Module):
     def output_bias(
         self, scales: dict[str, Float[Tensor, "batch tokens 1"]]
     ) -> Float[Tensor, "*#batch d_model"]:
-        """What attention adds that no head wrote; with a norm behind the output, per token."""
+        """What attention adds that no head wrote, to tokens that take part.
+
+        With a norm behind the output, it differs from token to token.
+        """
         weight, bias = self.out.weight, self.out.bias
         bias = weight.new_zeros(len(weight)) if bias is None else self._gained(bias)
         if self.z_norm is not None and self.z_norm.b is not None:

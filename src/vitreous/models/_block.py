@@ -1,15 +1,19 @@
 """One transformer block."""
 
+from typing import Any
+
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vitreous._errors import HookError
 from vitreous.hooks import HookPoint
 from vitreous.models._attention import Attention
-from vitreous.models._config import TransformerConfig
+from vitreous.models._config import HookedViTConfig, TransformerConfig
 from vitreous.models._mlp import MLP
-from vitreous.models._norms import make_norm, normalize
+from vitreous.models._norms import Norm, make_norm, normalize, normalize_own
 from vitreous.models._rotary import Rotary
+from vitreous.models._space_time import OverSpace, OverTime, Reach
+from vitreous.models._sublayers import OVER_TIME, AttentionNames, attentions_of
 
 
 class Block(nn.Module):
@@ -18,21 +22,31 @@ class Block(nn.Module):
     One after the other: `resid_mid == resid_pre + attn_out`, `resid_post == resid_mid + mlp_out`.
     Side by side, both read the same normalized stream: `resid_post == resid_pre + attn_out +
     mlp_out`, without `resid_mid`. Attention alone: `resid_post == resid_pre + attn_out`.
+
+    Where attention is divided, one over time comes first: `resid_time == resid_pre +
+    attn_time_out`, and `resid_time` takes the place of `resid_pre` above.
     """
+
+    ln1: Norm | None
+    attn: Attention
 
     def __init__(
         self, config: TransformerConfig, layer: int = 0, rotary: Rotary | None = None
     ) -> None:
         super().__init__()
         self.n_heads = config.n_heads
+        self.attentions = attentions_of(config)
         self.hook_resid_pre = HookPoint()
-        self.hook_attn_in = HookPoint(on_demand=True)
-        self.hook_q_input = HookPoint(on_demand=True)
-        self.hook_k_input = HookPoint(on_demand=True)
-        self.hook_v_input = HookPoint(on_demand=True)
-        self.ln1 = make_norm(config.d_model, config.norm)
-        self.attn = Attention(config, layer, rotary)
-        self.hook_attn_out = HookPoint()
+        for names in self.attentions:
+            if names.reads != "hook_resid_pre":
+                self.add_module(names.reads, HookPoint())
+            self.add_module(names.enters, HookPoint(on_demand=True))
+            for letter in "qkv":
+                self.add_module(names.input(letter), HookPoint(on_demand=True))
+            self.add_module(names.norm, make_norm(config.d_model, config.norm))
+            attn = Attention(config, layer, rotary, _reach(config, names))
+            self.add_module(names.attn, attn)
+            self.add_module(names.adds, HookPoint())
         self.parallel = config.parallel
         self.mlp: MLP | None = None
         if config.has_resid_mid:
@@ -65,10 +79,12 @@ class Block(nn.Module):
             resid: The stream in front of it.
             hidden: Tokens that nobody attends to; None for none.
         """
-        resid = self.hook_resid_pre(resid)
-        own = self._own_inputs(resid)
-        normalized = normalize(self.ln1, resid)
-        resid = resid + self.hook_attn_out(self.attend(normalized, own, hidden))
+        normalized = resid
+        for names in self.attentions:
+            resid = self.part(names.reads)(resid)
+            own = self._own_inputs(names, resid)
+            normalized = normalize(self.norm_of(names), resid)
+            resid = resid + self.part(names.adds)(self.attend(names, normalized, own, hidden))
         if self.mlp is not None:
             if not self.parallel:
                 resid = self.hook_resid_mid(resid)
@@ -76,27 +92,36 @@ class Block(nn.Module):
             resid = resid + self.hook_mlp_out(self.mlp(normalized))
         return self.hook_resid_post(resid)
 
+    def part(self, name: str) -> Any:
+        """A module of the block, by its name."""
+        return getattr(self, name)
+
+    def norm_of(self, names: AttentionNames) -> Norm | None:
+        """The norm in front of one of the attentions."""
+        return self.part(names.norm)
+
+    def attention(self, names: AttentionNames) -> Attention:
+        """One of the attentions."""
+        return self.part(names.attn)
+
     def attend(
         self,
+        names: AttentionNames,
         normalized: Float[Tensor, "batch tokens d_model"],
         own: dict[str, Float[Tensor, "batch tokens heads d_model"]],
         hidden: Bool[Tensor, "batch keys"] | None = None,
     ) -> Float[Tensor, "batch tokens d_model"]:
         """Attention's output; heads read inputs of their own only where a hook made them differ."""
-        if own and self._ln1_is_in_use():
+        norm = self.norm_of(names)
+        if own and _is_in_use(norm):
+            block = self.hook_resid_pre.name.removesuffix("hook_resid_pre")
             raise HookError(
-                f"`{self.hook_resid_pre.name.removesuffix('hook_resid_pre')}ln1.hook_*` describe "
+                f"`{block}{names.norm}.hook_*` describe "
                 "the input that all heads share; got an edit or a gradient there and one at "
                 f"inputs per head ({', '.join(own)}). Use one of the two in a run."
             )
-        per_head = {letter: self.normalize_own(x) for letter, x in own.items()}
-        return self.attn(normalized, per_head, hidden)
-
-    def normalize_own(
-        self, x: Float[Tensor, "batch tokens heads d_model"]
-    ) -> Float[Tensor, "batch tokens heads d_model"]:
-        """The norm of inputs that differ from head to head, past the hooks of the shared one."""
-        return x if self.ln1 is None else self.ln1.fused(x)
+        per_head = {letter: normalize_own(norm, x) for letter, x in own.items()}
+        return self.attention(names)(normalized, per_head, hidden)
 
     def spread(
         self, resid: Float[Tensor, "batch tokens d_model"]
@@ -104,16 +129,27 @@ class Block(nn.Module):
         """The stream once per head, without copying it."""
         return resid.unsqueeze(2).expand(-1, -1, self.n_heads, -1)
 
-    def _own_inputs(self, resid: Tensor) -> dict[str, Tensor]:
-        points = {"q": self.hook_q_input, "k": self.hook_k_input, "v": self.hook_v_input}
-        if not (self.hook_attn_in.watched or any(p.watched for p in points.values())):
+    def _own_inputs(self, names: AttentionNames, resid: Tensor) -> dict[str, Tensor]:
+        points: dict[str, HookPoint] = {each: self.part(names.input(each)) for each in "qkv"}
+        enters: HookPoint = self.part(names.enters)
+        if not (enters.watched or any(p.watched for p in points.values())):
             return {}
         shared = self.spread(resid)
-        attn_in = self.hook_attn_in(shared)
+        attn_in = enters(shared)
         visited = {letter: point(attn_in) for letter, point in points.items()}
         # A point that changed nothing, and connects no gradient, hands on the very same tensor.
         return {letter: x for letter, x in visited.items() if x is not shared}
 
-    def _ln1_is_in_use(self) -> bool:
-        points = () if self.ln1 is None else (self.ln1.hook_scale, self.ln1.hook_normalized)
-        return any(point.watched and (point.edited or point.connected) for point in points)
+
+def _is_in_use(norm: Norm | None) -> bool:
+    points = () if norm is None else (norm.hook_scale, norm.hook_normalized)
+    return any(point.watched and (point.edited or point.connected) for point in points)
+
+
+def _reach(config: TransformerConfig, names: AttentionNames) -> Reach | None:
+    """Who attends to whom, where that is divided."""
+    if not config.divides_space_time:
+        return None
+    assert isinstance(config, HookedViTConfig)
+    kind = OverTime if names is OVER_TIME else OverSpace
+    return kind(config.n_prefix, config.places[0])

@@ -60,17 +60,17 @@ class TransformerCache(TransformerRun):
 
         Args:
             layer: The last one is what enters this block; None means what leaves the last.
-            incl_mid: Whether the stream between attention and MLP is listed too.
+            incl_mid: Whether the stream between the parts of a block is listed too.
             apply_ln: Whether to apply the whole final norm to each, at its own scale.
             positions: Tokens.
-            return_labels: Whether to return labels such as `3_pre`, `3_mid`, `final_post` too.
+            return_labels: Whether to return labels such as `3_pre`, `3_mid`, `final_post` too
+                (`3_time` behind an attention over time).
         """
         end = self._end(layer)
         names = [
             (f"{i}_{part}", f"blocks.{i}.hook_resid_{part}")
             for i in range(end)
-            for part in ("pre", "mid")
-            if part == "pre" or (incl_mid and self.model.cfg.has_resid_mid)
+            for part in ("pre", *(self.model.cfg.inner_points if incl_mid else ()))
         ]
         names.append(self._stream_into(end))
         stack = torch.stack([self.at(name, positions) for _, name in names])
@@ -107,6 +107,7 @@ class TransformerCache(TransformerRun):
                 and all else, the rows add up to the stream.
             incl_remainder: Adds the row `remainder`: the stream less all rows before it.
             return_labels: Whether to return `embed`, `pos_embed`, `0_attn_out`, `0_mlp_out`, ...
+                (`0_attn_time_out` in front of them where attention is divided).
         """
         if mode not in ("all", "attn", "mlp"):
             raise ValueError(f"`mode` must be 'all', 'attn' or 'mlp'; got {mode!r}. Pass one.")
@@ -133,6 +134,7 @@ class TransformerCache(TransformerRun):
     ) -> Labeled:
         """What each head of the blocks before `layer` wrote; labels are `L0H1`.
 
+        Heads of an attention over time come first in their block, as `L0T1`.
         `incl_remainder` adds the rest of the stream: embedding, MLPs and biases. The other
         arguments are those of `decompose_resid`.
         """

@@ -115,7 +115,10 @@ def _rows(
 def _block_error(model: "GlassTransformer", cache: "TransformerCache") -> float:
     errors = []
     for i in range(model.cfg.n_layers):
-        middle = cache["resid_pre", i] + cache["attn_out", i]
+        middle = cache["resid_pre", i]
+        for names in model.blocks[i].attentions:
+            errors.append(gap(middle, cache[f"blocks.{i}.{names.reads}"]))
+            middle = middle + cache[f"blocks.{i}.{names.adds}"]
         if model.cfg.has_resid_mid:
             errors.append(gap(middle, cache["resid_mid", i]))
         if not model.cfg.attn_only:

@@ -1,5 +1,6 @@
 """What a glass transformer is made of, and a vision transformer."""
 
+import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Self, cast
 
@@ -132,6 +133,17 @@ class TransformerConfig:
         return not (self.attn_only or self.parallel)
 
     @property
+    def inner_points(self) -> tuple[str, ...]:
+        """The points of the stream between the parts of a block, as `hook_resid_*` names them."""
+        inner = {"time": self.divides_space_time, "mid": self.has_resid_mid}
+        return tuple(point for point, there in inner.items() if there)
+
+    @property
+    def divides_space_time(self) -> bool:
+        """Whether a block attends twice: over time, then over space."""
+        return self.attention.space_time == "divided"
+
+    @property
     def d_pooled(self) -> int:
         """Width of what the head reads."""
         if self.pooling.map is not None:
@@ -215,10 +227,14 @@ class TransformerConfig:
 class HookedViTConfig(TransformerConfig):
     """Shape and parts of a `HookedViT`: those of `TransformerConfig`, and how images come in.
 
+    With several frames it takes clips `[batch frames channels rows columns]`.
+
     Attributes:
         image_size: Pixel rows and columns; an int means a square.
         patch_size: Pixel rows and columns of a patch; an int means a square.
         n_channels: Color channels.
+        n_frames: Frames of a clip; 1 means images.
+        tubelet: Frames that a patch covers.
         cls_token: Whether there is a class token.
         distillation_token: Whether there is a distillation token, with a head of its own.
         n_registers: Register tokens.
@@ -230,6 +246,8 @@ class HookedViTConfig(TransformerConfig):
     image_size: tuple[int, int] | int = field(default=224, kw_only=True)
     patch_size: tuple[int, int] | int = field(default=16, kw_only=True)
     n_channels: int = field(default=3, kw_only=True)
+    n_frames: int = field(default=1, kw_only=True)
+    tubelet: int = field(default=1, kw_only=True)
     cls_token: bool = field(default=True, kw_only=True)
     distillation_token: bool = field(default=False, kw_only=True)
     n_registers: int = field(default=0, kw_only=True)
@@ -237,7 +255,9 @@ class HookedViTConfig(TransformerConfig):
     patch_norm: NormConfig | None = field(default=None, kw_only=True)
     stem: bool = field(default=False, kw_only=True)
 
-    _sizes: ClassVar = (*TransformerConfig._sizes, "n_channels", "n_registers")
+    _sizes: ClassVar = (
+        *TransformerConfig._sizes, "n_channels", "n_frames", "tubelet", "n_registers"
+    )  # fmt: skip
     _may_be_zero: ClassVar = ("n_registers",)
     _truths: ClassVar = (
         *TransformerConfig._truths, "cls_token", "distillation_token", "patch_bias", "stem"
@@ -268,6 +288,21 @@ class HookedViTConfig(TransformerConfig):
         """Patch rows and columns at the configured image size."""
         (rows, columns), (height, width) = self.image_shape, self.patch_shape
         return rows // height, columns // width
+
+    @property
+    def takes_clips(self) -> bool:
+        """Whether inputs have a dimension of frames."""
+        return self.n_frames > 1
+
+    @property
+    def places(self) -> tuple[int, int, int]:
+        """Frames (of patches), rows and columns at the configured size."""
+        return (self.n_frames // self.tubelet, *self.grid)
+
+    @property
+    def n_patches(self) -> int:
+        """Patches at the configured size."""
+        return math.prod(self.places)
 
     def _check(self) -> None:
         (rows, columns), (height, width) = self.image_shape, self.patch_shape
@@ -309,6 +344,56 @@ class HookedViTConfig(TransformerConfig):
             self.d_model,
             "Choose another width, or learned positions",
         )
+        self._check_clips()
+
+    def _check_clips(self) -> None:
+        require(
+            self.n_frames % self.tubelet == 0,
+            "`n_frames` must divide by `tubelet`",
+            (self.n_frames, self.tubelet),
+            "Pass other sizes",
+        )
+        require(
+            self.tubelet == 1 or not self.stem,
+            "A stem embeds frames one by one, with `tubelet=1`",
+            self.tubelet,
+            "Pass another of the two",
+        )
+        turns = self.attention.rotary is not None or self.attention.relative_bias
+        require(
+            self.places[0] == 1 or not turns,
+            "`attention.rotary` and `attention.relative_bias` know rows and columns alone",
+            f"{self.places[0]} frames of patches",
+            "Pass positions that are added",
+        )
+        waves = self.position is not None and self.position.kind == "sincos"
+        require(
+            self.places[0] == 1 or not waves or self.position.frames == "added",  # type: ignore[union-attr]
+            "Sin-cos positions of clips must be the same in each frame",
+            "PositionConfig(frames='own')",
+            "Pass frames='added', or learned positions",
+        )
+        resamples = self.position is not None and self.position.resample is not None
+        require(
+            self.places[0] == 1 or not resamples or self.position.frames == "added",  # type: ignore[union-attr]
+            "`position.resample` knows rows and columns alone",
+            f"{self.places[0]} frames with positions of their own",
+            "Leave it out, or pass frames='added'",
+        )
+        parts = {
+            "parallel=True": self.parallel,
+            "out_norm": self.out_norm is not None,
+            "attention.z_norm": self.attention.z_norm is not None,
+            "attention.causal=True": self.attention.causal,
+            "attention.rotary or attention.relative_bias": turns,
+        }
+        others = [name for name, there in parts.items() if there]
+        require(
+            not (self.divides_space_time and others),
+            "`attention.space_time='divided'` needs plain attention in blocks one after the other",
+            " and ".join(others),
+            "Leave it out, or pass 'joint'",
+        )
 
 
-_IMAGE_POOLINGS = ("cls", "mean", "cls_mean", "map", "none")
+_IMAGE_POOLINGS = ("cls", "mean", "cls_mean", "map", "none", "first")

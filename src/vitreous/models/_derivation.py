@@ -26,8 +26,9 @@ _PATCHES = "embedding.hook_patches"
 
 # From these every default name of a block follows by cheap steps (about 40 % of the bytes).
 _BASIS = (
-    "hook_resid_pre", "attn.hook_q", "attn.hook_k", "attn.hook_v", "attn.hook_z",
-    "hook_attn_out", "mlp.hook_pre", "mlp.hook_pre_linear", "hook_mlp_out",
+    "hook_resid_pre",
+    *(f"{attn}.hook_{local}" for attn in ("attn_time", "attn") for local in "qkvz"),
+    "hook_attn_time_out", "hook_attn_out", "mlp.hook_pre", "mlp.hook_pre_linear", "hook_mlp_out",
 )  # fmt: skip
 
 

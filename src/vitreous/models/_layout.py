@@ -1,5 +1,6 @@
 """Where tokens are: which one is the class token, and which the patch at row 3, column 5."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -22,10 +23,11 @@ class TokenLayout(Layout):
         grid: Frames, rows and columns of the patches, which come last in reading order.
         patch_size: Pixel rows and columns of a patch.
         readout: What the head reads: `"cls"` (the distillation token too, where there is one),
-            `"patches"`, `"cls_patches"` (both) or `"all"`.
+            `"patches"`, `"cls_patches"` (both), `"first"` (whatever it is) or `"all"`.
         margin: Pixel rows and columns behind the last patches, too few for another.
         has_grid: Whether `grid` says where patches are. Of a stream that came from images of
             another size only their number is known, and asking for places raises `ValueError`.
+        tubelet: Frames of a clip that a patch covers.
     """
 
     groups: ClassVar = ("all", "readout", "cls", "distillation", "registers", "patches")
@@ -38,6 +40,7 @@ class TokenLayout(Layout):
     readout: str = "cls"
     margin: tuple[int, int] = (0, 0)
     has_grid: bool = True
+    tubelet: int = 1
 
     @property
     def n_prefix(self) -> int:
@@ -114,22 +117,28 @@ class TokenLayout(Layout):
         """How much of each patch a pixel mask covers.
 
         Args:
-            mask: Bool or [0, 1], `[..., pixel rows, pixel columns]` at the model's image size.
+            mask: Bool or [0, 1], `[..., pixel rows, pixel columns]` at the model's image size; of
+                clips `[..., frames, pixel rows, pixel columns]`.
 
         Returns:
-            Shares in [0, 1] on the patch grid.
+            Shares in [0, 1] on the patch grid; of clips `[..., frames, rows, columns]`, over the
+            frames of a tubelet.
         """
-        _, rows, columns = self._places()
+        frames, rows, columns = self._places()
         height, width = self.patch_size
         size = (rows * height + self.margin[0], columns * width + self.margin[1])
-        if tuple(mask.shape[-2:]) != size:
+        n_frames = frames * self.tubelet
+        size = size if n_frames == 1 else (n_frames, *size)
+        if tuple(mask.shape[-len(size) :]) != size:
             raise ValueError(
-                f"`mask` must be {size[0]} x {size[1]} pixels; got "
-                f"{' x '.join(map(str, mask.shape[-2:]))}. Resize it as the image was."
+                f"`mask` must be {_in_words(size)} pixels; got "
+                f"{_in_words(mask.shape[-len(size) :])}. Resize it as the image was."
             )
         seen = mask[..., : rows * height, : columns * width].float()
-        blocks = seen.reshape(*mask.shape[:-2], rows, height, columns, width)
-        return blocks.mean(dim=(-3, -1))
+        blocks = seen.unflatten(-1, (columns, width)).unflatten(-3, (rows, height)).mean((-3, -1))
+        if n_frames == 1:
+            return blocks
+        return blocks.unflatten(-3, (frames, self.tubelet)).mean(-3)
 
     def _named(self, group: str) -> list[int]:
         after_cls = self.cls + self.distillation
@@ -147,6 +156,7 @@ class TokenLayout(Layout):
         ranges = {
             "cls": [*range(self.cls + self.distillation)],
             "cls_patches": [*range(self.cls), *patches],
+            "first": [0],
             "patches": [*patches],
         }
         return ranges.get(self.readout, [*range(self.n_tokens)])
@@ -199,6 +209,10 @@ class TokenLayout(Layout):
         clip = f"{frames} x " if frames > 1 else ""
         patches = f"{clip}{rows} x {columns}" if self.has_grid else f"{self.n_patches}"
         return ", ".join([*words, f"{patches} patches"])
+
+
+def _in_words(sizes: Sequence[int]) -> str:
+    return " x ".join(map(str, sizes))
 
 
 def _from_front(dim: int, x: Tensor) -> int:

@@ -12,17 +12,20 @@ _SUBLAYERS = {
     "pre": "mlp", "post": "mlp", "mid": "mlp", "pre_linear": "mlp",
     "resid_pre": "", "resid_mid": "", "resid_post": "", "attn_out": "", "mlp_out": "",
     "attn_in": "", "q_input": "", "k_input": "", "v_input": "", "mlp_in": "",
+    "resid_time": "", "attn_time_out": "", "attn_time_in": "",
+    "q_time_input": "", "k_time_input": "", "v_time_input": "",
 }  # fmt: skip
 _ALIASES = {
     "attn": "pattern", "attn_logits": "attn_scores", "key": "k", "query": "q", "value": "v",
     "mlp_pre": "pre", "mlp_mid": "mid", "mlp_post": "post",
 }  # fmt: skip
 _LAYER_TYPES = {
-    "a": "attn", "attn": "attn", "m": "mlp", "mlp": "mlp", "b": "", "block": "",
+    "a": "attn", "attn": "attn", "t": "attn_time", "m": "mlp", "mlp": "mlp", "b": "", "block": "",
     "q_norm": "attn.q_norm", "k_norm": "attn.k_norm", "z_norm": "attn.z_norm",
 }  # fmt: skip
 _NORMS = ("scale", "normalized")
-_COMPONENT = re.compile(r"L(\d+)(?:(H)(\d+)|(M)|(A)|(N)(\d+))")
+_WRITERS = {"M": "mlp", "A": "attn", "T": "attn_time"}
+_COMPONENT = re.compile(r"L(\d+)(?:([HT])(\d+)|([MAT])|N(\d+))")
 
 
 def get_act_name(name: str, layer: int | str | None = None, layer_type: str | None = None) -> str:
@@ -35,7 +38,8 @@ def get_act_name(name: str, layer: int | str | None = None, layer_type: str | No
     Args:
         name: Short name, or a full one.
         layer: Number of the block; not negative here, since that needs a model.
-        layer_type: Part of the block: `"attn"`, `"mlp"`, `"ln1"`, `"ln2"`, `"a"`, `"m"`, `"b"`.
+        layer_type: Part of the block: `"attn"`, `"mlp"`, `"ln1"`, `"ln2"`, `"a"`, `"m"`, `"b"`; of
+            divided attention `"attn_time"` or `"t"`, and `"ln_time"`.
     """
     if "hook_" in name:
         return name
@@ -75,7 +79,10 @@ def _is_shorthand(key: object) -> TypeGuard[tuple[Any, ...]]:
 
 
 def component_site(n_layers: int) -> Callable[[str], tuple[str, dict[str, int]] | None]:
-    """Reads `"L11H4"`, `"L7M"`, `"L7A"` and `"L7N1024"` as a hook name and the fields of a site."""
+    """Reads `"L11H4"`, `"L7M"`, `"L7A"` and `"L7N1024"` as a hook name and the fields of a site.
+
+    `"L11T4"` is a head of an attention over time, and `"L11T"` what that writes.
+    """
     return partial(_component, n_layers)
 
 
@@ -89,10 +96,11 @@ def _component(n_layers: int, text: str) -> tuple[str, dict[str, int]] | None:
             f"`{text}` must name a layer in 0..{n_layers - 1}; got {layer}. Choose another."
         )
     if match[2]:
-        return f"blocks.{layer}.attn.hook_z", {"head": int(match[3])}
-    if match[6]:
-        return f"blocks.{layer}.mlp.hook_post", {"neuron": int(match[7])}
-    return f"blocks.{layer}.hook_{'mlp' if match[4] else 'attn'}_out", {}
+        attn = "attn" if match[2] == "H" else "attn_time"
+        return f"blocks.{layer}.{attn}.hook_z", {"head": int(match[3])}
+    if match[4]:
+        return f"blocks.{layer}.hook_{_WRITERS[match[4]]}_out", {}
+    return f"blocks.{layer}.mlp.hook_post", {"neuron": int(match[5])}
 
 
 def _counted_from_front(rest: tuple[Any, ...], n_layers: int) -> tuple[Any, ...]:

@@ -96,3 +96,8 @@ def make_norm(width: int, config: NormConfig | None) -> Norm | None:
 def normalize(norm: Norm | None, x: Tensor) -> Tensor:
     """`x` through a norm that may not be there."""
     return x if norm is None else norm(x)
+
+
+def normalize_own(norm: Norm | None, x: Tensor) -> Tensor:
+    """The same for inputs that differ from head to head, past the hooks of the shared one."""
+    return x if norm is None else norm.fused(x)

@@ -16,6 +16,8 @@ from vitreous.models._config_fields import (
 NormKind = Literal["layer", "rms"]
 Activation = Literal["gelu", "gelu_tanh", "quick_gelu", "relu", "silu", "solu"]
 PositionKind = Literal["learned", "sincos"]
+FramePositions = Literal["own", "added"]
+SpaceTime = Literal["joint", "divided"]
 ResampleFilter = Literal["bicubic", "bilinear"]
 # Those that read one token of a text.
 PLACES = ("first", "last", "eot")
@@ -77,16 +79,20 @@ class PositionConfig:
     Attributes:
         kind: `"learned"`, or fixed `"sincos"`.
         prefix: Whether class, distillation and register tokens have positions too.
+        frames: Of clips: whether each place has a position of its `"own"` in every frame, or the
+            same in all, to which a learned one of the frame is `"added"`.
         resample: How learned positions are resampled for images of another size; None where that
             isn't known, and such images are refused.
     """
 
     kind: PositionKind = "learned"
     prefix: bool = True
+    frames: FramePositions = "own"
     resample: ResampleConfig | None = None
 
     def __post_init__(self) -> None:
         require_kind("PositionConfig.kind", self.kind, PositionKind)
+        require_kind("PositionConfig.frames", self.frames, FramePositions)
         require_truths(self, "prefix")
         require_part("PositionConfig.resample", self.resample, ResampleConfig)
         require(
@@ -133,6 +139,9 @@ class AttentionConfig:
             between two patches, and three for pairs with the class token.
         causal: Whether a token attends to itself and to those in front of it alone.
         z_norm: A norm of what all heads have read, in front of the output weight.
+        space_time: Whether all tokens of a clip attend to one another (`"joint"`), or a block has
+            two attentions (`"divided"`): each patch first attends to its place in all frames,
+            then to the patches of its own frame.
     """
 
     qkv_bias: bool = True
@@ -142,8 +151,10 @@ class AttentionConfig:
     relative_bias: bool = False
     causal: bool = False
     z_norm: NormConfig | None = None
+    space_time: SpaceTime = "joint"
 
     def __post_init__(self) -> None:
+        require_kind("AttentionConfig.space_time", self.space_time, SpaceTime)
         require_truths(self, "qkv_bias", "out_bias", "relative_bias", "causal")
         require_part("AttentionConfig.qk_norm", self.qk_norm, NormConfig)
         require_part("AttentionConfig.rotary", self.rotary, RotaryConfig)
@@ -209,8 +220,9 @@ class PoolingConfig:
     Attributes:
         kind: `"cls"` reads the class token (with a distillation token: both, each by its own
             head, averaged), `"mean"` averages patches, `"cls_mean"` puts both side by side,
-            `"map"` pools by attention, `"none"` applies the head to every token. Texts are read
-            at their `"first"` token, their `"last"`, or the one that ends them (`"eot"`).
+            `"map"` pools by attention, `"none"` applies the head to every token, `"first"` reads
+            the first token, whatever it is. Texts are also read at their `"last"` token, or at
+            the one that ends them (`"eot"`).
         norm: The last norm.
         norm_first: Whether it acts on tokens, or on what was pooled (timm's `fc_norm`).
         counts_prefix: Whether a mean, or pooling by attention, reads class and register tokens too.

@@ -2,7 +2,10 @@
 
 from vitreous.models._part_configs import PoolingConfig
 
-_WIDE_HEADS = ("hook_result", "hook_attn_in", "hook_q_input", "hook_k_input", "hook_v_input")
+_WIDE_HEADS = (
+    "hook_result", "hook_attn_in", "hook_q_input", "hook_k_input", "hook_v_input",
+    "hook_attn_time_in", "hook_q_time_input", "hook_k_time_input", "hook_v_time_input",
+)  # fmt: skip
 _HEADS = ("hook_q", "hook_k", "hook_v", "hook_z", "hook_rot_q", "hook_rot_k")
 _HEAD_NORMS = (".q_norm.", ".k_norm.")
 

@@ -51,6 +51,8 @@ class Pooling(nn.Module):
             return [self._mean(x, layout)]
         if self.kind == "cls_mean":
             return [torch.cat([x[:, 0], self._mean(x, layout)], -1)]
+        if self.kind == "first":
+            return [x[:, 0]]
         if self.kind in PLACES:
             return [x[torch.arange(len(x), device=x.device), self._read(layout)]]
         return [x[:, i] for i in range(1 + self.reads_distillation)]
@@ -79,6 +81,8 @@ class Pooling(nn.Module):
         single = list(each[:2])
         if self.kind == "cls":
             return single[: 1 + self.reads_distillation]
+        if self.kind == "first":
+            return single[:1]
         if self.kind in PLACES:
             return [each[self._read(layout)]]
         counted = self._counted(layout).to(like)

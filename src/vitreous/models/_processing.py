@@ -54,7 +54,9 @@ def fold_layer_norm(model: Glass) -> Glass:
     )
     folded = _like(model, cfg)
     for new, old in zip(folded.blocks, model.blocks, strict=True):
-        _fold_into(new.attn.qkv, old.attn.qkv, old.ln1)
+        for names in old.attentions:
+            attn, read = new.attention(names), old.attention(names)
+            _fold_into(attn.qkv, read.qkv, old.norm_of(names))
         if new.mlp is not None and old.mlp is not None:
             norm = old.ln1 if old.parallel else old.ln2
             _fold_into(new.mlp.fc_in, old.mlp.fc_in, norm)
@@ -100,7 +102,8 @@ def center_writing_weights(model: Glass) -> Glass:
             )
     centered = fold_layer_scale(model) if model.cfg.layer_scale else _like(model, model.cfg)
     for block in centered.blocks:
-        for layer in (block.attn.out, None if block.mlp is None else block.mlp.fc_out):
+        outputs = [block.attention(names).out for names in block.attentions]
+        for layer in (*outputs, None if block.mlp is None else block.mlp.fc_out):
             if layer is not None:
                 _center(layer.weight, 0)
                 _center(layer.bias, 0)
@@ -114,6 +117,7 @@ def center_writing_weights(model: Glass) -> Glass:
 def fold_value_biases(model: Glass) -> Glass:
     """Moves the values' biases into the output bias: a pattern's rows sum to one.
 
+    Those of tokens that take no part in an attention over time are zero, as is their output bias.
     Afterwards `b_V` is zero, and a head's `z` is what it moved, without a constant.
 
     Raises:
@@ -127,11 +131,13 @@ def fold_value_biases(model: Glass) -> Glass:
     cfg = model.cfg.replace(attention=dataclasses.replace(model.cfg.attention, out_bias=True))
     folded = _like(model, cfg)
     for new, old in zip(folded.blocks, model.blocks, strict=True):
-        b_V = old.attn.bias("v").reshape(-1).double()
-        moved = old.attn.out.weight.double() @ b_V
-        new.attn.out.bias.copy_(_bias(old.attn.out).double() + moved)
-        if new.attn.qkv.bias is not None:
-            new.attn.bias("v").zero_()
+        for names in old.attentions:
+            attn, read = new.attention(names), old.attention(names)
+            b_V = read.bias("v").reshape(-1).double()
+            moved = read.out.weight.double() @ b_V
+            attn.out.bias.copy_(_bias(read.out).double() + moved)
+            if attn.qkv.bias is not None:
+                attn.bias("v").zero_()
     return _noted(folded, "fold_value_biases")
 
 
@@ -150,7 +156,8 @@ def fold_layer_scale(model: Glass) -> Glass:
     folded = _like(model, model.cfg.replace(layer_scale=False))
     for new, old in zip(folded.blocks, model.blocks, strict=True):
         pairs: list[tuple[nn.Linear, nn.Linear, Tensor | None]] = [
-            (new.attn.out, old.attn.out, old.attn.gain)
+            (new.attention(names).out, old.attention(names).out, old.attention(names).gain)
+            for names in old.attentions
         ]
         if new.mlp is not None and old.mlp is not None:
             pairs.append((new.mlp.fc_out, old.mlp.fc_out, old.mlp.gain))

@@ -7,14 +7,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vitreous.models._run import TransformerRun
+from vitreous.models._sublayers import AttentionNames, attentions_of
 
 if TYPE_CHECKING:
+    from vitreous.models._attention import Attention
     from vitreous.models._mlp import MLP
 
 # Points where a hook may put something into the stream that no component wrote, or no head, or
 # no neuron.
 STREAM = ("hook_resid_", "hook_full_embed", "hook_ln_pre")
-_HEADS = ("hook_attn_out", "attn.z_norm.hook_normalized", "attn.out_norm.hook_normalized")
+_HEADS = (
+    "hook_attn_out", "hook_attn_time_out",
+    "attn.z_norm.hook_normalized", "attn.out_norm.hook_normalized",
+)  # fmt: skip
 NEURONS = ("hook_mlp_out", "mlp.out_norm.hook_normalized")
 
 Rows = dict[str, Float[Tensor, "batch positions d_model"]]
@@ -26,6 +31,7 @@ class StreamRows:
     def __init__(self, run: TransformerRun, positions: Any) -> None:
         self.run, self.positions = run, positions
         self.model = run.model
+        self.attentions = attentions_of(run.model.cfg)
 
     def embeddings(self) -> Rows:
         """Embedding and positions, through the linear part of a norm in front of the blocks."""
@@ -42,10 +48,11 @@ class StreamRows:
 
     def outputs(self, n_attentions: int, n_mlps: int) -> Rows:
         """What that many attentions and MLPs added, block by block."""
+        attentions = [(names.attn, n_attentions) for names in self.attentions]
         names = [
             f"{layer}_{kind}_out"
             for layer in range(max(n_attentions, n_mlps))
-            for kind, count in (("attn", n_attentions), ("mlp", n_mlps))
+            for kind, count in (*attentions, ("mlp", n_mlps))
             if layer < count
         ]
         places = {name: name.split("_", 1) for name in names}
@@ -53,9 +60,10 @@ class StreamRows:
 
     def heads(self, n_layers: int) -> Rows:
         return {
-            f"L{layer}H{head}": results[:, :, head]
+            f"L{layer}{names.letter}{head}": results[:, :, head]
             for layer in range(n_layers)
-            for results in [self.head_results(layer)]
+            for names in self.attentions
+            for results in [self.head_results(layer, names)]
             for head in range(self.model.cfg.n_heads)
         }
 
@@ -63,19 +71,32 @@ class StreamRows:
         """Raises when a hook replaced what heads and a bias add up to."""
         self.run.require_unedited(*_HEADS)
 
-    def head_results(self, layer: int) -> Float[Tensor, "batch positions heads d_model"]:
-        """What each head of a block wrote, as a hook left it where one replaced that."""
-        name = f"blocks.{layer}.attn.hook_result"
+    def head_results(
+        self, layer: int, names: AttentionNames
+    ) -> Float[Tensor, "batch positions heads d_model"]:
+        """What each head of an attention wrote, as a hook left it where one replaced that."""
+        name = f"blocks.{layer}.{names.attn}.hook_result"
         if name in self.run.stored_names:
             return self._at(name)
-        return self.model.blocks[layer].attn.results(self.head_inputs(layer), self._scales(layer))
+        inputs, scales = self.head_inputs(layer, names), self._scales(layer, names)
+        return self.attention(layer, names).results(inputs, scales)
 
-    def head_inputs(self, layer: int) -> Float[Tensor, "batch positions heads d_head"]:
-        return self._at(f"blocks.{layer}.attn.hook_z")
+    def head_inputs(
+        self, layer: int, names: AttentionNames
+    ) -> Float[Tensor, "batch positions heads d_head"]:
+        return self._at(f"blocks.{layer}.{names.attn}.hook_z")
 
-    def attention_bias(self, layer: int) -> Float[Tensor, "*#batch d_model"]:
-        """What attention added that no head wrote."""
-        return self.model.blocks[layer].attn.output_bias(self._scales(layer))
+    def attention_bias(self, layer: int, names: AttentionNames) -> Float[Tensor, "*#batch d_model"]:
+        """What an attention added that no head wrote."""
+        attn = self.attention(layer, names)
+        bias = attn.output_bias(self._scales(layer, names))
+        if not attn.n_idle:
+            return bias
+        tokens = torch.tensor(self.run.tokens_at(self.positions), device=bias.device)
+        return bias * (tokens >= attn.n_idle)[:, None]
+
+    def attention(self, layer: int, names: AttentionNames) -> "Attention":
+        return self.model.blocks[layer].attention(names)
 
     def neurons(self, n_layers: int, chosen: Any = None) -> Rows:
         indices = neuron_indices(chosen, self.model.cfg.d_mlp or 0)
@@ -107,17 +128,19 @@ class StreamRows:
         if self.model.ln_pre is not None and self.model.ln_pre.b is not None:
             bias = bias + self.model.ln_pre.b
         for layer in range(n_attentions):
-            bias = bias + self.attention_bias(layer)
+            for names in self.attentions:
+                bias = bias + self.attention_bias(layer, names)
         for layer in range(n_mlps):
             mlp, name = self._mlp(layer), f"blocks.{layer}.mlp.out_norm.hook_scale"
             bias = bias + mlp.output_bias(None if mlp.out_norm is None else self._at(name))
         n_tokens = len(self.run.tokens_at(self.positions))
         return bias.expand(self.run.n_images, n_tokens, -1)
 
-    def _scales(self, layer: int) -> dict[str, Float[Tensor, "batch positions 1"]]:
-        attn = f"blocks.{layer}.attn"
-        names = self.model.blocks[layer].attn.norms_of_output
-        return {name: self._at(f"{attn}.{name}.hook_scale") for name in names}
+    def _scales(
+        self, layer: int, names: AttentionNames
+    ) -> dict[str, Float[Tensor, "batch positions 1"]]:
+        norms, at = self.attention(layer, names).norms_of_output, f"blocks.{layer}.{names.attn}"
+        return {norm: self._at(f"{at}.{norm}.hook_scale") for norm in norms}
 
     def _mlp(self, layer: int) -> "MLP":
         mlp = self.model.blocks[layer].mlp

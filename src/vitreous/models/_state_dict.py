@@ -42,7 +42,8 @@ def from_state_dict(cfg: Any, state_dict: Mapping[str, Any]) -> HookedViT:
     place = _placement(tensors)
     options = adapters.LoadOptions(dtype=place[1], tensors=tensors, tower="image")
     own, family = _own_family(cfg), family_of(tensors)
-    if own is not None and family in (own, None):
+    # A configuration of Prisma's is read with its weights, of either format.
+    if own is not None and (family in (own, None) or own == "prisma"):
         model = _from_source(cfg, options)
     else:
         described = cfg if own is None else _described(cfg, options)

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from vitreous.models._config import TransformerConfig
 from vitreous.models._config_fields import require
-from vitreous.models._part_configs import PLACES
+from vitreous.models._part_configs import PLACES, PositionConfig
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,14 @@ class HookedTextConfig(TransformerConfig):
             "Choose one",
         )
         require(
-            self.attention.rotary is None and not self.attention.relative_bias,
+            self.attention.rotary is None
+            and not (self.attention.relative_bias or self.divides_space_time),
             "`attention` of texts must depend on no grid",
-            "`rotary` or `relative_bias`",
+            "`rotary`, `relative_bias` or `space_time='divided'`",
             "Leave them out",
         )
         require(
-            self.position is None or (self.position.kind == "learned" and self.position.prefix),
+            self.position is None or self.position == PositionConfig(),
             "`position` of texts must be learned, one for each token, or None",
             self.position,
             "Pass `PositionConfig()`",

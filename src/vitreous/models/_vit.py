@@ -55,7 +55,7 @@ class HookedViT(GlassTransformer):
                 f"`cfg.stem={cfg.stem}` and {type(stem).__name__}. Pass both or neither."
             )
         rotary = Rotary(cfg) if cfg.attention.rotary is not None else None
-        super().__init__(cfg, Embedding(cfg, stem), layout_of(cfg, cfg.grid), rotary)
+        super().__init__(cfg, Embedding(cfg, stem), layout_of(cfg, cfg.places), rotary)
         self.labels, self.preprocessing = labels, preprocessing
 
     @classmethod
@@ -80,20 +80,21 @@ class HookedViT(GlassTransformer):
     def layout_for(self, inputs: Float[Tensor, "..."]) -> TokenLayout:
         """Where tokens are in a pass on these images."""
         grid = grid_for(self.cfg, inputs)
-        return self.layout if grid == self.cfg.grid else layout_of(self.cfg, grid)
+        return self.layout if grid == self.cfg.places else layout_of(self.cfg, grid)
 
     def layout_of_stream(self, resid: Float[Tensor, "batch tokens d_model"]) -> TokenLayout:
         """The layout of a stream, which tells no more of another size than how many patches."""
         if resid.shape[1] == self.layout.n_tokens:
             return self.layout
-        grid = (1, resid.shape[1] - self.layout.n_prefix)
+        grid = (1, 1, resid.shape[1] - self.layout.n_prefix)
         return layout_of(self.cfg, grid, has_grid=False)
 
     def layout_from_json(self, plain: dict[str, Any]) -> TokenLayout:
-        return layout_of(self.cfg, tuple(plain["grid"][1:]), has_grid=plain["has_grid"])
+        return layout_of(self.cfg, tuple(plain["grid"]), has_grid=plain["has_grid"])
 
     def random_inputs(self, count: int, generator: torch.Generator) -> Tensor:
-        shape = (count, self.cfg.n_channels, *self.cfg.image_shape)
+        frames = (self.cfg.n_frames,) if self.cfg.takes_clips else ()
+        shape = (count, *frames, self.cfg.n_channels, *self.cfg.image_shape)
         return torch.randn(shape, generator=generator).to(self.placement)
 
     def like(self, cfg: HookedViTConfig) -> Self:

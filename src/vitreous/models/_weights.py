@@ -24,6 +24,7 @@ class WeightViews(nn.Module):
 
     Stacks are copies for reading, without gradient: cached, and rebuilt when a parameter changed.
     What should change the model goes to a block's own views, such as `model.blocks[3].attn.W_Q`.
+    An attention over time has block views alone: `model.blocks[3].attn_time.W_Q`.
     Whatever isn't a live view of a parameter raises `HookError` when it is written to.
     Writing to `.data` of a parameter escapes torch's version counters, and these caches with them.
     """
@@ -107,6 +108,8 @@ class WeightViews(nn.Module):
         learned = self.embedding.pos
         if learned is None:
             why = "they are computed here. Use `PositionConfig('learned')`"
+        elif self.cfg.position is not None and self.cfg.position.frames == "added":
+            why = "here they are sums. Write to `model.embedding.pos` and `.pos_time`"
         elif not share_memory(positions, learned):
             why = "only patches have some here. Write to `model.embedding.pos`"
         else:
@@ -140,7 +143,7 @@ class WeightViews(nn.Module):
         return FactoredMatrix(self.W_V, self.W_O)
 
     def all_head_labels(self) -> list[str]:
-        """`L0H0`, `L0H1`, ... in the order of the stacks."""
+        """`L0H0`, `L0H1`, ... in the order of the stacks, without heads over time."""
         return [f"L{i}H{h}" for i in range(self.cfg.n_layers) for h in range(self.cfg.n_heads)]
 
     def accumulated_bias(
@@ -156,10 +159,12 @@ class WeightViews(nn.Module):
         last = self.cfg.n_layers - mlp_input
         if not 0 <= layer <= last:
             raise ValueError(f"`layer` must lie in 0..{last}; got {layer}. Choose another.")
-        if self.cfg.out_norm is not None or self.cfg.attention.z_norm is not None:
+        has_norm = self.cfg.out_norm is not None or self.cfg.attention.z_norm is not None
+        uneven = "with a norm behind them" if has_norm else "with an attention over time"
+        if has_norm or self.cfg.divides_space_time:
             raise ValueError(
                 "`accumulated_bias` needs outputs whose bias is the same for every token; got a "
-                "model with a norm behind them. Use the row 'bias' of "
+                f"model {uneven}. Use the row 'bias' of "
                 "`cache.get_full_resid_decomposition`."
             )
         bias = next(self.parameters()).new_zeros(self.cfg.d_model)

@@ -15,7 +15,7 @@ from vitreous.training import means
 
 def ablate_heads(
     model: HookedViT,
-    images: Float[Tensor, "batch channels rows columns"],
+    images: Float[Tensor, "batch *frames channels rows columns"],
     target: Target | Any,
     *,
     reference: Means | Images | Tensor | None = None,

@@ -13,7 +13,7 @@ from vitreous.models import HookedViT
 
 def means(
     model: HookedViT,
-    images: Float[Tensor, "batch channels rows columns"] | Images,
+    images: Float[Tensor, "batch *frames channels rows columns"] | Images,
     sites: NamesFilter | Site | Iterable[Site],
     *,
     by: MeansBy | None = None,

@@ -7,7 +7,7 @@ import torch
 
 from tests.laws._models import build, gap, images_for
 from tests.laws.test_spans import THREE, keep
-from tests.tiny import READOUTS, random_images, random_model
+from tests.tiny import READOUTS, images_of, random_model
 
 HAS_COMPILER = any(map(shutil.which, ("g++", "clang++", "c++")))
 
@@ -44,7 +44,8 @@ def test_a_compiled_model_is_one_graph_that_is_not_made_again():
 
 @pytest.mark.parametrize("readout", READOUTS)
 def test_every_part_compiles_to_one_graph(readout):
-    model, images = random_model(n_layers=1, **READOUTS[readout]), random_images()
+    model = random_model(n_layers=1, **READOUTS[readout])
+    images = images_of(model)
     compiled = torch.compile(model, backend="eager", fullgraph=True)
     assert gap(compiled(images), model(images)) < 1e-12
 

@@ -5,7 +5,8 @@ is called (`vitreous._optional.needs` names the extra where it isn't installed).
 place in the tables below asks for:
 
 - in `LOADERS`: `load(name, options)`, the `Loaded` model of a name behind the prefix, beside the
-  library's own;
+  library's own; `describe(name, options)` gives the configuration alone, for weights by other names
+  (not Prisma);
 - in `CONVERTERS`: `converts(module)`, whether it is responsible for a module,
   `convert(module, processor)`, the model that is equal to it (or `UnsupportedModelError`), and
   `correspondence(module)`, where the module has the values of our hook points;

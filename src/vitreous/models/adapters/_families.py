@@ -31,9 +31,9 @@ FAMILIES = {
 OWN = "vitreous"
 
 _OURS = re.compile(
-    r"(embedding\.(patch|patch_norm|cls_token|distillation_token|registers|pos)|ln_pre|ln_final"
+    r"(embedding\.(patch|patch_norm|cls_token|distillation_token|registers|pos|pos_time)|ln_pre|ln_final"
     r"|rotary|pooling\.map|head\.(linear|distillation)"
-    r"|blocks\.\d+\.(ln[12]|attn\.(qkv|out|gain|q_norm|k_norm|z_norm|out_norm|relative_bias)"
+    r"|blocks\.\d+\.(ln[12]|ln_time|attn(?:_time)?\.(qkv|out|gain|q_norm|k_norm|z_norm|out_norm|relative_bias)"
     r"|mlp\.(fc_in|fc_linear|fc_out|gain|norm|in_norm|out_norm)))(\.|$)"
 )
 

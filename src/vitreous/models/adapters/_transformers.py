@@ -1,7 +1,8 @@
 """The vision transformers of transformers, from a name, a folder or a module.
 
 ViT (DINO's too), DeiT, ViT-MAE, DINOv2 and DINOv3, BEiT, and CLIP, SigLIP and SigLIP 2, both
-towers. What is read is what the class gives as logits or embeddings. Bare models give their
+towers; of videos ViViT, VideoMAE and TimeSformer. What is read is what the class gives as logits
+or embeddings. Bare models give their
 normalized class token (`last_hidden_state[:, 0]`; BEiT as its config says, SigLIP what its head
 pools): the dense layer with a tanh that some have behind it is a remnant of pretraining and no
 part of the readout. Of a model with two towers, each has its projection.
@@ -14,6 +15,10 @@ SigLIP 2 (NaFlex) takes padded lists of patches of images of any shape. Here it 
 sides are multiples of the patch size, those of one batch alike, without padding: what comes out is
 what the source gives with `pixel_attention_mask` and `spatial_shapes` at the tokens that are there.
 A distillation token that no head reads is a register here.
+
+Tokens of clips stand by frame, row and column; TimeSformer's own order is by row, column and frame.
+The second linear map behind its attention over time is multiplied into the first, in float64. Where
+it attends to space alone, frames are images of their own: the model takes those.
 
 `image_size` gives a model what the source does when it is told `interpolate_pos_encoding` (or does
 unasked: DINOv2, DINOv3, BEiT, SigLIP 2) on images of that size.
@@ -47,6 +52,7 @@ from vitreous.models.adapters._transformers_source import fitted, original
 from vitreous.models.adapters._transformers_text import TEXTS, WHOLE, is_text
 from vitreous.models.adapters._transformers_text_models import convert_text, load_text
 from vitreous.models.adapters._transformers_tokenizer import tokenizer_in
+from vitreous.models.adapters._transformers_videos import tables
 from vitreous.models.adapters._transformers_weights import (
     assembled,
     is_unread,
@@ -119,7 +125,7 @@ def describe_config(config: Any) -> HookedViTConfig:
     whole = name in ("CLIPModel", "SiglipModel", "Siglip2Model") or "Classification" in name
     with torch.device("meta"):
         module = getattr(transformers_module(), name)(config if whole else _tower(config))
-    return read_config(module, placed(module.state_dict())[0])
+    return read_config(module, placed(module.state_dict())[0] | tables(module))
 
 
 def _known(config: Any) -> Any:
@@ -170,6 +176,9 @@ _CLASSES = {
     "siglip_vision_model": ("SiglipVisionModel", None),
     "siglip2": ("Siglip2VisionModel", "Siglip2ForImageClassification"),
     "siglip2_vision_model": ("Siglip2VisionModel", None),
+    "vivit": ("VivitModel", "VivitForVideoClassification"),
+    "videomae": ("VideoMAEModel", "VideoMAEForVideoClassification"),
+    "timesformer": ("TimesformerModel", "TimesformerForVideoClassification"),
 }
 
 
@@ -260,6 +269,7 @@ def _build(
     source: str,
     image_size: tuple[int, int] | None = None,
 ) -> HookedViT:
+    by_place = by_place | tables(module)
     cfg = read_config(module, by_place)
     if image_size is not None:
         by_place, cfg = resized(by_place, cfg, image_size)

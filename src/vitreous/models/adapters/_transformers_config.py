@@ -23,12 +23,19 @@ from vitreous.models._part_configs import (
     RotaryConfig,
 )
 from vitreous.models.adapters._parts import unsupported
+from vitreous.models.adapters._transformers_videos import (
+    POOLED_EPS,
+    clip_fields,
+    is_video,
+    patch_size,
+    videomae_pooling,
+)
 from vitreous.models.adapters._transformers_weights import count_layers
 
 # What each class gives: "cls", the normalized class token; "teacher", both tokens' heads averaged;
 # "cls_mean", class token and mean patch side by side; "mean", the mean normalized token;
 # "raw_mean", the mean patch before the last norm; "map", attention pooling where there is a head
-# for it, else all tokens; "beit", what its config says.
+# for it, else all tokens; "beit" and "videomae", what the config says.
 READOUTS = {
     "ViTModel": "cls",
     "ViTForImageClassification": "cls",
@@ -53,12 +60,19 @@ READOUTS = {
     "Siglip2VisionModel": "map",
     "Siglip2Model": "map",
     "Siglip2ForImageClassification": "mean",
+    "VivitModel": "cls",
+    "VivitForVideoClassification": "cls",
+    "VideoMAEModel": "videomae",
+    "VideoMAEForVideoClassification": "videomae",
+    "TimesformerModel": "cls",
+    "TimesformerForVideoClassification": "cls",
 }
 
 _ACTIVATIONS: dict[str, Any] = {
     "gelu": "gelu",
     "gelu_python": "gelu",
     "gelu_accurate": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",  # but for ten digits of its constant
     "gelu_new": "gelu_tanh",
     "gelu_python_tanh": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
@@ -109,12 +123,15 @@ def check_parts(name: str, parts: list[tuple[str, nn.Module]], config: Any) -> N
                 f"The parts of a `{name}` must be of transformers' own classes; got a "
                 f"`{type(part).__name__}` at `{where}`"
             )
-        if isinstance(part, nn.LayerNorm) and part.eps != config.layer_norm_eps:
+        eps = POOLED_EPS if where == "fc_norm" else config.layer_norm_eps
+        if isinstance(part, nn.LayerNorm) and part.eps != eps:
             raise unsupported(
-                f"Norms must have the config's `layer_norm_eps={config.layer_norm_eps}`; got "
-                f"{part.eps} at `{where}`"
+                f"Norms must have the config's `layer_norm_eps={eps}`; got {part.eps} at `{where}`"
             )
-        if where.endswith(("activation_fn", "mlp.act_fn")) and where.count(".") > 1:
+        if (
+            where.endswith(("activation_fn", "mlp.act_fn", "intermediate_act_fn"))
+            and where.count(".") > 1
+        ):
             _check_activation(part, where, activation, config)
         _check_pass(part, where)
 
@@ -221,6 +238,8 @@ _ON_REQUEST = ResampleConfig(antialias=False, always=False)
 def _position(source: _Source) -> PositionConfig | None:
     if not source.has("embedding.pos"):
         return None
+    if is_video(source.config):
+        return PositionConfig(frames="added" if source.has("embedding.pos_time") else "own")
     fields = _image_fields(source)
     (rows, columns), (height, width) = fields["image_size"], fields["patch_size"]
     # transformers takes any positions that it resamples for those of a square.
@@ -231,7 +250,7 @@ def _position(source: _Source) -> PositionConfig | None:
 
 def _image_fields(source: _Source) -> dict[str, Any]:
     config = source.config
-    patch = _pair(config.patch_size)
+    patch = _pair(patch_size(config))
     if hasattr(config, "num_patches"):  # SigLIP 2, at the grid that its positions were learned for
         side = round(config.num_patches**0.5)
         size = (side * patch[0], side * patch[1])
@@ -245,6 +264,7 @@ def _image_fields(source: _Source) -> dict[str, Any]:
     resampled = hasattr(config, "layerscale_value") or hasattr(config, "use_mean_pooling")
     square = size[0] == size[1] and patch[0] == patch[1]
     fixed = source.has("embedding.pos") or _has_relative_bias(source)
+    fixed = fixed and not is_video(config)
     if resampled and fixed and not square:
         raise unsupported(
             f"Images must be square, since transformers resamples the positions of others in each "
@@ -255,7 +275,7 @@ def _image_fields(source: _Source) -> dict[str, Any]:
         "patch_size": patch,
         "n_channels": config.num_channels,
         "patch_bias": source.has("embedding.patch.bias"),
-    }
+    } | clip_fields(config, source.weights)
 
 
 def _block_fields(source: _Source) -> dict[str, Any]:
@@ -277,6 +297,7 @@ def _block_fields(source: _Source) -> dict[str, Any]:
             out_bias=source.has("blocks.0.attn.out.bias"),
             rotary=rotary,
             relative_bias=_has_relative_bias(source),
+            space_time="divided" if source.has("blocks.0.ln_time.w") else "joint",
         ),
     }
 
@@ -293,6 +314,8 @@ def _pooling(source: _Source) -> PoolingConfig:
         if not source.has("ln_final.w"):  # without its pooler, where the norm is
             return PoolingConfig("none", None)
         return PoolingConfig("mean", norm, norm_first=False)
+    if readout == "videomae":
+        return videomae_pooling(source.config, norm, has_norm=source.has("ln_final.w"))
     if readout == "raw_mean":
         return PoolingConfig("mean", None)
     if readout == "map" and source.has("pooling.map.probe"):

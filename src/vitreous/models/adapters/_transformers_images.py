@@ -10,7 +10,11 @@ from vitreous.models._config import HookedViTConfig
 from vitreous.models.adapters._parts import unsupported
 
 # Classes with a pass of their own that is the common one, but for what pictures don't need.
-_SAME = ("BeitImageProcessor", "BeitImageProcessorPil")
+_SAME = (
+    *("BeitImageProcessor", "BeitImageProcessorPil"),
+    *("VideoMAEImageProcessor", "VideoMAEImageProcessorPil"),
+    *("VideoMAEVideoProcessor", "TimesformerVideoProcessor"),
+)
 # A pass of their own that keeps a picture's shape and cuts it into patches.
 _SHAPED = ("Siglip2ImageProcessor", "Siglip2ImageProcessorPil")
 # A pass that scales numbers and not 8-bit levels.

@@ -44,9 +44,9 @@ def _resized(place: str, tensor: Tensor, cfg: HookedViTConfig, grid: tuple[int, 
     if place == "embedding.pos" and cfg.position is not None:
         if cfg.position.resample is None:
             raise ValueError(
-                "`image_size` must be left out where positions are not those of a square, which "
-                f"transformers can't resample; got {cfg.grid[0]} x {cfg.grid[1]} of them. Leave "
-                "it out."
+                "`image_size` must be left out where positions are not those of a square, or of "
+                "clips, which transformers can't resample; got "
+                f"{' x '.join(map(str, cfg.places))} of them. Leave it out."
             )
         rows = tensor.reshape(-1, cfg.d_model)
         n_still = len(rows) - cfg.grid[0] * cfg.grid[1]

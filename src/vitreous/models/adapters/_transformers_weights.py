@@ -16,12 +16,14 @@ from vitreous.models._config import HookedViTConfig
 from vitreous.models._part_configs import MapConfig
 from vitreous.models.adapters._options import Tower
 from vitreous.models.adapters._parts import fuse_qkv
+from vitreous.models.adapters._transformers_videos import fold_time_dense, one_frame
 
 _PLACES = {
     "embedding.cls_token": ("embeddings.cls_token", "embeddings.class_embedding"),
     "embedding.distillation_token": ("embeddings.distillation_token",),
     "embedding.registers": ("embeddings.register_tokens",),
     "embedding.pos": ("embeddings.position_embeddings", "embeddings.position_embedding.weight"),
+    "embedding.pos_time": ("embeddings.time_embeddings",),
     "embedding.patch": (
         "embeddings.patch_embeddings.projection",
         "embeddings.patch_embeddings",
@@ -32,7 +34,7 @@ _PLACES = {
         "shared_position_bias.relative_position_bias_table",
         "encoder.relative_position_bias.relative_position_bias_table",
     ),
-    "ln_final": ("layernorm", "norm", "post_layernorm", "pooler.layernorm"),
+    "ln_final": ("layernorm", "norm", "post_layernorm", "pooler.layernorm", "fc_norm"),
     "pooling.map.probe": ("head.probe",),
     "pooling.map.in.weight": ("head.attention.in_proj_weight",),
     "pooling.map.in.bias": ("head.attention.in_proj_bias",),
@@ -54,12 +56,19 @@ _BLOCK_PLACES = {
     "attn.q": ("attention.q_proj", "attention.attention.query", "self_attn.q_proj"),
     "attn.k": ("attention.k_proj", "attention.attention.key", "self_attn.k_proj"),
     "attn.v": ("attention.v_proj", "attention.attention.value", "self_attn.v_proj"),
+    "attn.qkv": ("attention.attention.qkv",),
+    "attn.q.bias": ("attention.attention.q_bias",),
+    "attn.v.bias": ("attention.attention.v_bias",),
     "attn.relative_bias.table": (
         "relative_position_bias.relative_position_bias_table",
         "attention.attention.relative_position_bias.relative_position_bias_table",
     ),
     "attn.out": ("attention.o_proj", "attention.output.dense", "self_attn.out_proj"),
     "attn.gain": ("lambda_1", "layer_scale1.lambda1"),
+    "ln_time": ("temporal_layernorm",),
+    "attn_time.qkv": ("temporal_attention.attention.qkv",),
+    "attn_time.out": ("temporal_attention.output.dense",),
+    "attn_time.dense": ("temporal_dense",),
     "ln2": ("layernorm_after", "norm2", "layer_norm2"),
     "mlp.fc_in": ("mlp.fc1", "intermediate.dense"),
     "mlp.gate": ("mlp.gate_proj",),
@@ -68,12 +77,15 @@ _BLOCK_PLACES = {
     "mlp.fc_out": ("mlp.fc2", "output.dense", "mlp.down_proj", "mlp.weights_out"),
     "mlp.gain": ("lambda_2", "layer_scale2.lambda1"),
 }
-_BASE = re.compile(r"^(vit|deit|beit|dinov2|dinov2_with_registers|vision_model)\.")
-_PIECE = re.compile(r"\.attn\.[qkv]\.|\.mlp\.(gate|up)\.")
+_BASE = re.compile(
+    r"^(vit|deit|beit|dinov2|dinov2_with_registers|vision_model|vivit|videomae"
+    r"|timesformer)\."
+)
+_PIECE = re.compile(r"\.attn(_time)?\.[qkv]\.|\.attn_time\.dense\.|\.mlp\.(gate|up)\.")
 _BLOCK = re.compile(r"^(?:encoder\.layers?|layers|model\.layer|layer)\.(\d+)\.(.+)$")
 # Text towers, decoders and tokens of pretraining, poolers with a tanh, and tables of indices.
 _UNREAD = re.compile(
-    r"^(text_model|text_projection|logit_scale|logit_bias|decoder|pooler\.dense)(\.|$)"
+    r"^(text_model|text_projection|logit_scale|logit_bias|decoder|encoder_to_decoder|pooler\.dense)(\.|$)"
     r"|(^|\.)(mask_token|position_ids|relative_position_index|inv_freq)$"
 )
 
@@ -94,6 +106,9 @@ _BY_TEXT_NAME = _inverted(_TEXT_PLACES)
 def is_unread(name: str) -> bool:
     """Whether a weight has no part in what a converted model computes."""
     return _UNREAD.search(_BASE.sub("", name)) is not None
+
+
+_NORMS = ("ln1", "ln_time", "ln2", "ln_pre", "ln_final", "norm")
 
 
 def is_unread_by_texts(name: str) -> bool:
@@ -121,7 +136,7 @@ def _place(name: str, places: dict[str, str]) -> str | None:
     if part not in places or leaf not in ("weight", "bias"):
         return None
     place = block + places[part]
-    is_norm = place.rpartition(".")[2] in ("ln1", "ln2", "ln_pre", "ln_final", "norm")
+    is_norm = place.rpartition(".")[2] in _NORMS
     return f"{place}.{leaf[0] if is_norm else leaf}"
 
 
@@ -188,11 +203,13 @@ def _sorted(
 
 
 def _unpacked(place: str, tensor: Tensor) -> list[tuple[str, Tensor]]:
-    """The halves of a gated MLP's input weight apart, as version 5 has them."""
-    if ".packed." not in place:
-        return [(place, tensor)]
-    gate, up = tensor.chunk(2)
-    return [(place.replace("packed", "gate"), gate), (place.replace("packed", "up"), up)]
+    """What comes in one piece apart, as version 5 has it elsewhere."""
+    for packed, pieces in (("packed", ("gate", "up")), ("qkv", ("q", "k", "v"))):
+        if f".{packed}." in place:
+            chunks = tensor.chunk(len(pieces))
+            names = (place.replace(f".{packed}.", f".{piece}.") for piece in pieces)
+            return list(zip(names, chunks, strict=True))
+    return [(place, tensor)]
 
 
 # ---- from places to the weights of a `HookedViT`
@@ -221,7 +238,9 @@ def assembled(by_place: dict[str, Tensor], cfg: HookedViTConfig) -> dict[str, Te
         if tensor.numel() and not place.startswith(unread)
     }
     for layer in range(cfg.n_layers):
-        fuse_qkv(tensors, f"blocks.{layer}.attn.")
+        for attn in ("attn", "attn_time"):
+            fuse_qkv(tensors, f"blocks.{layer}.{attn}.")
+        fold_time_dense(tensors, f"blocks.{layer}.attn_time.")
         _name_gate(tensors, f"blocks.{layer}.mlp.")
     _share_relative_bias(tensors, cfg.n_layers)
     _shape_tokens(tensors, cfg)
@@ -260,7 +279,9 @@ def _shape_tokens(tensors: dict[str, Tensor], cfg: HookedViTConfig) -> None:
     if "embedding.pos" in tensors:
         pos = tensors["embedding.pos"].reshape(-1, cfg.d_model)
         # DINOv2's registers, behind the class token, have no positions.
-        n_missing = cfg.n_prefix + cfg.grid[0] * cfg.grid[1] - len(pos)
+        in_each_frame = cfg.position is not None and cfg.position.frames == "added"
+        n_patches = cfg.grid[0] * cfg.grid[1] if in_each_frame else cfg.n_patches
+        n_missing = cfg.n_prefix + n_patches - len(pos)
         still = pos.new_zeros(max(0, n_missing), cfg.d_model)
         tensors["embedding.pos"] = torch.cat([pos[:1], still, pos[1:]])
 
@@ -268,6 +289,7 @@ def _shape_tokens(tensors: dict[str, Tensor], cfg: HookedViTConfig) -> None:
 def _shape_patches(tensors: dict[str, Tensor], cfg: HookedViTConfig) -> None:
     """SigLIP 2 reads patches that are flat, with the color last."""
     weight = tensors["embedding.patch.weight"]
+    tensors["embedding.patch.weight"] = one_frame(weight)
     if weight.ndim == 2:
         pixels = weight.unflatten(1, (*cfg.patch_shape, cfg.n_channels))
         tensors["embedding.patch.weight"] = pixels.permute(0, 3, 1, 2)

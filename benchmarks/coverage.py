@@ -112,7 +112,7 @@ def full_size(case: Case) -> dict[str, Any]:
 def distance(case: Case) -> float:
     """The largest of any compared value from the source's, relative to the largest value there."""
     source = case.make()
-    inputs, model = case.inputs(source), vt.from_module(source)
+    inputs, model = case.inputs(source), vt.from_module(source, tower=case.tower)
     truth = residuals(lambda: case.run(source, inputs), case.blocks(source))
     del source
     with torch.no_grad():

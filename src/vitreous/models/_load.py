@@ -151,7 +151,7 @@ def _load(
         known = [*shipped_models(), *(f"{each}:NAME" for each in adapters.LOADERS)]
         hint = f"Known: {', '.join(known)}, or a folder that `save_pretrained` made."
         raise unknown("model", text, shipped_models(), hint)
-    _require_tower(model, options.tower)
+    model = _tower_of(model, options.tower)
     model.card.setdefault("name", text)
     model.card["weight_hash"] = weight_hash(model)
     return adapters.Loaded(model.eval().to(device), original)
@@ -172,6 +172,16 @@ def _require_floating(dtype: Any) -> None:
         raise TypeError(
             f"`dtype` must be a floating-point type of torch; got {dtype!r}. Pass torch.float32."
         )
+
+
+def _tower_of(model: Any, tower: adapters.Tower | None) -> Any:
+    """What was asked for of a model; of a saved one, both towers lie in one folder."""
+    if isinstance(model, HookedCLIP) and tower in ("image", "text"):
+        part = getattr(model, tower)
+        part.card = {name: model.card[name] for name in ("source",) if name in model.card}
+        return part
+    _require_tower(model, tower)
+    return model
 
 
 def _require_tower(model: Model, tower: adapters.Tower | None) -> None:
@@ -241,7 +251,7 @@ def from_module(
 def _load_folder(
     name: str, folder: Path, options: adapters.LoadOptions, checkpoint: int | None
 ) -> Model:
-    options.check(name, frozenset({"weights"}))
+    options.check(name, frozenset({"weights", "tower"}))
     about = read_json(folder / "config.json")
     if about.get("format") not in KINDS:
         raise WeightsError(

@@ -60,9 +60,9 @@ class HookedViT(GlassTransformer):
 
     @classmethod
     def from_pretrained(cls, name: Any, **how: Any) -> "HookedViT":
-        """The same as `vitreous.load(name, **how)`."""
+        """The same as `vitreous.load(name, tower="image", **how)`."""
         # `load` makes HookedViTs, so it lies above this module.
-        return importlib.import_module("vitreous.models").load(name, **how)
+        return importlib.import_module("vitreous.models").load(name, tower="image", **how)
 
     def preprocess(self, image: Any) -> Float[Tensor, "batch channels rows columns"]:
         """One image or many, as a batch that the model takes, on its device and in its dtype.

@@ -5,6 +5,7 @@ import safetensors.torch
 import timm
 import torch
 
+from tests.parity.transformers_texts import random_model
 from vitreous.app import run
 from vitreous.data import sample
 from vitreous.models import MLP
@@ -25,6 +26,13 @@ def test_a_model_is_compared_with_its_library(weights, capsys):
     assert printed.startswith("Equality with timm's VisionTransformer on 2 images\n")
     assert "values agree." in printed and "identity (in float64)" in printed
     assert said == ""
+
+
+@pytest.mark.parametrize(("tower", "inputs"), [("image", "images"), ("text", "texts")])
+def test_each_tower_of_a_clip_is_compared(tower, inputs, tmp_path, capsys):
+    random_model("clip, both towers").save_pretrained(tmp_path)
+    assert run(["check", f"hf:{tmp_path}", "--tower", tower]) == 0
+    assert f"WithProjection on 2 {inputs}\n" in capsys.readouterr().out
 
 
 def test_a_model_that_differs_ends_with_1(weights, capsys, monkeypatch):
@@ -64,12 +72,18 @@ def test_pictures_are_prepared_as_the_model_wants_them(weights, tmp_path, capsys
     [
         (["nothing"], "No model is named 'nothing'"),
         (["digits", "--image", "/nowhere.png"], "nowhere.png"),
+        (["digits", "--tower", "sound"], "`--tower` must be image or text; got 'sound'"),
+        (["digits", "--tower", "text"], "`tower` must be one that the model has"),
+        (["digits", "--tower", "text", "--image", "a.png"], "`--image` must go with an image"),
         (["digits", "--device", "warp"], "`--device` must be one that torch can use here"),
         (["timm:test_vit", "--weights", "/nowhere"], "nothing is at `/nowhere`"),
         (["timm:swin_tiny_patch4_window7_224", "--weights", "/nowhere"], "vt.wrap"),
         ([], "model"),
     ],
-    ids=["a name", "a picture", "a device", "weights", "a Swin", "no name"],
+    ids=[
+        *("a name", "a picture", "a tower", "no such tower", "a picture and texts"),
+        *("a device", "weights", "a Swin", "no name"),
+    ],
 )
 def test_what_the_user_can_mend_ends_with_2_and_one_line(words, said, capsys):
     assert run(["check", *words]) == 2

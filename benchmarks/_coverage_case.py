@@ -1,7 +1,7 @@
 """One model of a library, as the registry wants it."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
@@ -18,6 +18,7 @@ class Case(NamedTuple):
         config: What such a model is made of, in our terms: a configuration of ours.
         run: From model and inputs to logits or an embedding.
         variant: What sets this small model apart from others of its name.
+        tower: Which one is compared, of a model that may have two.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Case(NamedTuple):
     config: Callable[[Any], Any]
     run: Callable[[Any, Tensor], Tensor] = lambda model, inputs: model(inputs)
     variant: str = ""
+    tower: Literal["image", "text"] | None = None
 
 
 class Family(NamedTuple):

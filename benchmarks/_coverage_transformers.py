@@ -4,8 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks._coverage_case import Case, Family
-from tests.parity import transformers_models
-from vitreous.models.adapters import _transformers_config, _transformers_weights
+from tests.parity import transformers_models, transformers_texts
+from vitreous.models.adapters import (
+    _transformers_config,
+    _transformers_text,
+    _transformers_weights,
+)
 
 
 def _image_cases() -> Iterator[Case]:
@@ -19,6 +23,7 @@ def _image_cases() -> Iterator[Case]:
             _image_config,
             transformers_models.readout,
             variant,
+            "image",
         )
 
 
@@ -27,4 +32,27 @@ def _image_config(model: Any) -> Any:
     return _transformers_config.read_config(model, by_place)
 
 
-FAMILIES = [Family("transformers", "image", _image_cases, 1.0)]
+def _text_cases() -> Iterator[Case]:
+    for variant, (name, _, _) in transformers_texts.CASES.items():
+        yield Case(
+            name,
+            lambda variant=variant: transformers_texts.random_model(variant),
+            transformers_texts.random_texts,
+            transformers_texts.layers_of,
+            lambda name=name: transformers_texts.whole(name),
+            _text_config,
+            transformers_texts.readout,
+            variant,
+            "text",
+        )
+
+
+def _text_config(model: Any) -> Any:
+    by_place, _, _ = _transformers_weights.placed_texts(model.state_dict())
+    return _transformers_text.read_text_config(model, by_place)
+
+
+FAMILIES = [
+    Family("transformers", "image", _image_cases, 1.0),
+    Family("transformers", "text", _text_cases, 1.0),
+]

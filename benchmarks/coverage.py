@@ -34,6 +34,7 @@ from tests.parity.timm_models import residuals
 from vitreous._registry import KnownModel, read_registry, registry_file, write_registry
 
 PARITY = 1e-10
+LEFT_OUT = "Left out: text towers that are made by another library, from a download"
 FAMILIES: list[Family] = [
     *_coverage_timm.FAMILIES,
     *_coverage_transformers.FAMILIES,
@@ -112,7 +113,7 @@ def full_size(case: Case) -> dict[str, Any]:
 def distance(case: Case) -> float:
     """The largest of any compared value from the source's, relative to the largest value there."""
     source = case.make()
-    inputs, model = case.inputs(source), vt.from_module(source)
+    inputs, model = case.inputs(source), vt.from_module(source, tower=case.tower)
     truth = residuals(lambda: case.run(source, inputs), case.blocks(source))
     del source
     with torch.no_grad():
@@ -150,6 +151,10 @@ def summary(models: list[KnownModel]) -> dict[str, list[dict[str, Any]]]:
         "Those that don't, and why": [
             {"library": model.library, "architecture": model.name, "reason": model.reason}
             for model in failed
+        ],
+        LEFT_OUT: [
+            {"library": library, "architectures": ", ".join(names())}
+            for library, names in _coverage_open_clip.LEFT_OUT.items()
         ],
     }
 

@@ -103,11 +103,11 @@ def test_it_prints_as_a_table():
         ]
     )
     assert str(table).splitlines() == [
-        "library  architecture  parameters  tokens  readout  verified",
-        "timm     eva                86.6M     197  cls      2e-15",
-        "timm     glass                  5       3  map      0",
-        "shipped  digits             1.00k      65  cls      made here",
-        "timm     other              22.0B                   no: it has no `b`",
+        "library  family  architecture  parameters  tokens  readout  verified",
+        "timm     Eva     eva                86.6M     197  cls      2e-15",
+        "timm     Eva     glass                  5       3  map      0",
+        "shipped  image   digits             1.00k      65  cls      made here",
+        "timm     Eva     other              22.0B                   no: it has no `b`",
     ]
 
 

@@ -89,7 +89,7 @@ class KnownModel:
 class ModelTable(tuple[KnownModel, ...]):
     """Models that print as a table."""
 
-    _COLUMNS = ("library", "architecture", "parameters", "tokens", "readout", "verified")
+    _COLUMNS = ("library", "family", "architecture", "parameters", "tokens", "readout", "verified")
 
     def __str__(self) -> str:
         lines = [self._COLUMNS, *(_cells(model) for model in self)]
@@ -110,7 +110,8 @@ class ModelTable(tuple[KnownModel, ...]):
 def _cells(model: KnownModel) -> tuple[str, ...]:
     tokens = "" if model.tokens is None else str(model.tokens)
     count = "" if model.parameters is None else short(model.parameters)
-    return (model.library, model.name, count, tokens, model.readout or "", model.verified)
+    sizes = (count, tokens, model.readout or "")
+    return (model.library, model.family, model.name, *sizes, model.verified)
 
 
 def short(count: int) -> str:

@@ -25,7 +25,7 @@ def test_everything_is_listed(capsys):
 
 def test_words_narrow_it_down(capsys):
     lines = printed(capsys, "vit_tiny", "r_s16", "224")
-    assert [line.split()[1] for line in lines[1:2]] == ["vit_tiny_r_s16_p8_224"]
+    assert [line.split()[2] for line in lines[1:2]] == ["vit_tiny_r_s16_p8_224"]
     assert "Found 1; 1 can be loaded." in lines
     assert lines[-1] == 'vt.load("timm:vit_tiny_r_s16_p8_224")'
 

@@ -23,6 +23,7 @@ def _image_cases() -> Iterator[Case]:
             _image_config,
             transformers_models.readout,
             variant,
+            "image",
         )
 
 
@@ -42,7 +43,7 @@ def _text_cases() -> Iterator[Case]:
             _text_config,
             transformers_texts.readout,
             variant,
-            tower="text",
+            "text",
         )
 
 

@@ -34,6 +34,7 @@ from tests.parity.timm_models import residuals
 from vitreous._registry import KnownModel, read_registry, registry_file, write_registry
 
 PARITY = 1e-10
+LEFT_OUT = "Left out: text towers that are made by another library, from a download"
 FAMILIES: list[Family] = [
     *_coverage_timm.FAMILIES,
     *_coverage_transformers.FAMILIES,
@@ -150,6 +151,10 @@ def summary(models: list[KnownModel]) -> dict[str, list[dict[str, Any]]]:
         "Those that don't, and why": [
             {"library": model.library, "architecture": model.name, "reason": model.reason}
             for model in failed
+        ],
+        LEFT_OUT: [
+            {"library": library, "architectures": ", ".join(names())}
+            for library, names in _coverage_open_clip.LEFT_OUT.items()
         ],
     }
 

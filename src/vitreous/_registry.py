@@ -110,8 +110,8 @@ class ModelTable(tuple[KnownModel, ...]):
 def _cells(model: KnownModel) -> tuple[str, ...]:
     tokens = "" if model.tokens is None else str(model.tokens)
     count = "" if model.parameters is None else short(model.parameters)
-    readout = model.readout or ""
-    return (model.library, model.family, model.name, count, tokens, readout, model.verified)
+    sizes = (count, tokens, model.readout or "")
+    return (model.library, model.family, model.name, *sizes, model.verified)
 
 
 def short(count: int) -> str:

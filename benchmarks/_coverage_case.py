@@ -18,6 +18,7 @@ class Case(NamedTuple):
         config: What such a model is made of, in our terms: a configuration of ours.
         run: From model and inputs to logits or an embedding.
         variant: What sets this small model apart from others of its name.
+        arrange: Brings the source's stream into the order of ours, given our configuration.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Case(NamedTuple):
     config: Callable[[Any], Any]
     run: Callable[[Any, Tensor], Tensor] = lambda model, inputs: model(inputs)
     variant: str = ""
+    arrange: Callable[[Tensor, Any], Tensor] = lambda value, config: value
 
 
 class Family(NamedTuple):

@@ -22,9 +22,9 @@ from vitreous.models.adapters._correspondence import (
 
 
 def frame_first(value: Tensor, cfg: Any) -> Tensor:
-    """A stream in our order."""
+    """A stream in our order; what is no stream stays as it is."""
     frames, rows, columns = cfg.places
-    if value.shape[1] != cfg.n_prefix + frames * rows * columns:
+    if value.ndim != 3 or value.shape[1] != cfg.n_prefix + frames * rows * columns:
         return value
     prefix, patches = value[:, : cfg.n_prefix], value[:, cfg.n_prefix :]
     patches = patches.unflatten(1, (rows * columns, frames)).transpose(1, 2).flatten(1, 2)

@@ -53,8 +53,8 @@ assert torch.equal(time + cache["attn_out", 1], cache["resid_mid", 1])
 # %% [markdown]
 # ## Which frame does a place look at?
 #
-# Patterns are over all tokens, queries and keys, as in any model. Where nobody looks, they are zero:
-# of the patch at row 1, column 2 of frame 3, only six entries are left, one for each frame.
+# Patterns are over all tokens, queries and keys, as in any model. Where nobody looks, they are
+# zero: of the patch at row 1, column 2 of frame 3, six entries are left, one for each frame.
 
 # %%
 pattern = cache["pattern", 1, "attn_time"]  # [clips, heads, queries, keys]
@@ -78,9 +78,9 @@ print(back.unflatten(0, (4, 4)).numpy().round(2))
 # %% [markdown]
 # ## Who wrote the answer?
 #
-# Heads over time are components of their own: `L1T2` is head 2 of the attention over time of layer 1,
-# `L1H2` that of the attention over space. The class token takes no part in time: what its heads
-# write there is zero, so what they say reaches it by way of the patches.
+# Heads over time are components of their own: `L1T2` is head 2 of the attention over time of layer
+# 1, `L1H2` that of the attention over space. The class token takes no part in time: what heads
+# write there is zero, and what they say reaches it by way of the patches.
 
 # %%
 shares = vt.direct_logit_shares(model, clips, 3, by="head", cache=cache)

@@ -132,7 +132,9 @@ def test_other_image_sizes_derive_as_they_ran(cfg):
 HELD_FOR_A_PLACE = {
     "learned positions": configs(position=st.just(PositionConfig())),
     "a stem": configs(stem=True),
-    "angles": sizeless(attention=st.just(AttentionConfig(rotary=RotaryConfig())), d_head=6, n_frames=1),
+    "angles": sizeless(
+        attention=st.just(AttentionConfig(rotary=RotaryConfig())), d_head=6, n_frames=1
+    ),
     "offsets": sizeless(
         attention=st.just(AttentionConfig(relative_bias=True)),
         cls_token=True,

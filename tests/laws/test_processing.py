@@ -74,7 +74,9 @@ def test_processing_keeps_logits_or_says_why_it_can_not(process, cfg):
 def test_folding_norms_keeps_logits_and_leaves_norms_without_gain_or_bias(cfg):
     folded = keeps_logits(cfg, fold_layer_norm)
     names = [name for name, _ in folded.named_parameters()]
-    assert not any(part in name for name in names for part in (".ln1.", ".ln2.", "ln_time.", "ln_final."))
+    assert not any(
+        part in name for name in names for part in (".ln1.", ".ln2.", "ln_time.", "ln_final.")
+    )
     assert folded.card["processing"] == ["fold_layer_norm"]
 
 

@@ -100,8 +100,9 @@ def test_a_head_over_time_and_all_it_writes_are_sites(model):
 
 def test_a_head_over_time_is_no_site_of_a_model_without():
     model = random_model()
-    with pytest.raises(vt.UnknownNameError, match="attn_time"), model.intervene(
-        vt.Ablate("L1T2", "zero")
+    with (
+        pytest.raises(vt.UnknownNameError, match="attn_time"),
+        model.intervene(vt.Ablate("L1T2", "zero")),
     ):
         model(images_of(model))
 

@@ -210,7 +210,7 @@ def test_what_is_no_clip_is_refused(given, words):
 def test_a_norm_behind_the_pooling_of_another_eps_is_refused():
     module = random_model("videomae classifier")
     module.fc_norm.eps = 1e-3
-    with pytest.raises(vt.UnsupportedModelError, match="got 0.001 at `fc_norm`"):
+    with pytest.raises(vt.UnsupportedModelError, match=r"got 0\.001 at `fc_norm`"):
         vt.from_module(module)
 
 

@@ -116,9 +116,7 @@ def shares_grid(shares: xarray.DataArray, kind: str = "head") -> xarray.DataArra
     )
 
 
-def _components(
-    target: Target, by: By, cache: TransformerCache
-) -> Iterator[_Component]:
+def _components(target: Target, by: By, cache: TransformerCache) -> Iterator[_Component]:
     readout = target.readout(cache)
     weights = readout.weights[:, cache.layout.select("readout")]
     rows = cache.layer_rows(positions="readout")

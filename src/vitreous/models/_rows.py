@@ -86,9 +86,7 @@ class StreamRows:
     ) -> Float[Tensor, "batch positions heads d_head"]:
         return self._at(f"blocks.{layer}.{names.attn}.hook_z")
 
-    def attention_bias(
-        self, layer: int, names: AttentionNames
-    ) -> Float[Tensor, "*#batch d_model"]:
+    def attention_bias(self, layer: int, names: AttentionNames) -> Float[Tensor, "*#batch d_model"]:
         """What an attention added that no head wrote."""
         attn = self.attention(layer, names)
         bias = attn.output_bias(self._scales(layer, names))

@@ -118,7 +118,10 @@ def check_module(module: nn.Module) -> None:
             raise unsupported(
                 f"Norms must have the config's `layer_norm_eps={eps}`; got {part.eps} at `{where}`"
             )
-        if where.endswith(("activation_fn", "mlp.act_fn", "intermediate_act_fn")) and where.count(".") > 1:
+        if (
+            where.endswith(("activation_fn", "mlp.act_fn", "intermediate_act_fn"))
+            and where.count(".") > 1
+        ):
             _check_activation(part, where, activation, config)
         _check_pass(part, where)
 

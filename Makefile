@@ -40,7 +40,7 @@ docs: $(VENV)/docs.stamp  ## build the documentation, running its tutorials: doc
 	$(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: $(VENV)/test.stamp  ## time against timm, and how fast pictures are drawn: benchmarks/results
+bench: $(VENV)/test.stamp  ## time against the source libraries, and how fast pictures are drawn: benchmarks/results
 	$(BIN)/python -m benchmarks.reader
 	$(BIN)/python -m benchmarks.speed
 
@@ -50,7 +50,7 @@ grades: $(VENV)/test.stamp  ## how good the terrarium's models are: benchmarks/r
 proofs: $(VENV)/test.stamp  ## the proofs too long for `make test`: benchmarks/results/proofs.json
 	$(BIN)/python -m benchmarks.proofs
 
-coverage-models: $(VENV)/test.stamp  ## build and compare every architecture there is: benchmarks/results/coverage.json
+coverage-models: $(VENV)/test.stamp  ## build and compare every architecture there is: the registry, benchmarks/results/coverage.json
 	$(BIN)/python -m benchmarks.coverage
 
 # With the oldest Python that is supported: newer ones take its versions, but not the reverse.

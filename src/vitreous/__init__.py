@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from vitreous.hooks import wrap as wrap
     from vitreous.lenses import logit_lens as logit_lens
     from vitreous.models import FactoredMatrix as FactoredMatrix
+    from vitreous.models import HookedCLIP as HookedCLIP
+    from vitreous.models import HookedTextConfig as HookedTextConfig
+    from vitreous.models import HookedTextTransformer as HookedTextTransformer
     from vitreous.models import HookedViT as HookedViT
     from vitreous.models import HookedViTConfig as HookedViTConfig
     from vitreous.models import TokenLayout as TokenLayout

@@ -3,12 +3,14 @@
 import copy
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import open_clip
 import pytest
 import torch
 from open_clip.transformer import LayerNormFp32
+from timm.layers import AttentionPoolLatent
 from torch import Tensor, nn
 
 import vitreous as vt
@@ -19,8 +21,11 @@ from tests.parity import (
     test_torchvision,
     transformers_models,
 )
-from vitreous.models import ParityReport
+from tests.parity.test_transformers_files import OLD, renamed, rewrite
+from vitreous.models import ParityReport, load_with_original
 from vitreous.models._mlp import ACTIVATIONS
+from vitreous.models._parity import parity as compare
+from vitreous.models.adapters import _transformers
 
 
 def of_timm(name: str) -> Callable[[], Any]:
@@ -43,6 +48,14 @@ def of_trunk(name: str) -> Callable[[], Any]:
     return lambda: test_open_clip.random_trunk(test_open_clip.TRUNKS[name])
 
 
+def pooled_with_qk_norm() -> Any:
+    """Attention pooling with another number of heads than the blocks have."""
+    source = test_timm.random_vit("vit_tiny_patch16_224", {"global_pool": "avg", "fc_norm": False})
+    source.global_pool, source.pool_include_prefix = "map", True
+    source.attn_pool = AttentionPoolLatent(36, num_heads=2, qk_norm=True)
+    return test_timm.randomize(source.double().eval())
+
+
 STREAM = {"hook_full_embed", "blocks.*.hook_resid_pre", "blocks.*.hook_resid_post", "output"}
 NORMS = {"blocks.*.ln1.hook_normalized", "blocks.*.ln2.hook_normalized"}
 BLOCK = {f"blocks.*.{name}" for name in ("hook_attn_out", "hook_resid_mid", "hook_mlp_out")}
@@ -52,9 +65,13 @@ FUSED = STREAM | NORMS | BLOCK | NEURONS  # PyTorch's own attention shows no hea
 ALL = FUSED | HEADS
 QK_NORMS = {f"blocks.*.attn.{x}_norm.hook_normalized" for x in "qk"}
 FINAL, HEAD = {"hook_ln_final"}, {"pre_logits"}
-MAP = {f"pooling.map.hook_{name}" for name in ("attn_out", "mlp_out", "pooled")}
-GATED = {"blocks.*.mlp.hook_pre_linear"}
-MLP_NORM = {"blocks.*.mlp.norm.hook_normalized", "blocks.*.mlp.hook_mid"}
+COCA = {f"pooling.map.hook_{name}" for name in ("attn_out", "pooled")}
+MAP_MLP = {f"pooling.map.{name}" for name in ("norm.hook_normalized", "hook_mlp_out")}
+MAP = COCA | MAP_MLP | {f"pooling.map.mlp.hook_{name}" for name in ("pre", "post")}
+MAP_HEADS = {f"pooling.map.hook_{name}" for name in "kvz"}
+MID = {"blocks.*.mlp.hook_mid"}
+GATED = {"blocks.*.mlp.hook_pre_linear"} | MID
+MLP_NORM = {"blocks.*.mlp.norm.hook_normalized"} | MID
 Z_NORM = {"blocks.*.attn.z_norm.hook_normalized"}
 NORMS_BEHIND = {f"blocks.*.{part}.out_norm.hook_normalized" for part in ("attn", "mlp")}
 BIASED_V = {"blocks.*.attn.hook_v"}
@@ -67,7 +84,15 @@ SOURCES: dict[str, tuple[Callable[[], Any], set[str]]] = {
     "timm, norm behind": (of_timm("registers, mean, norm behind"), ALL | FINAL | HEAD),
     "timm, qk-norm": (of_timm("qk-norm, rms"), ALL | FINAL | HEAD | QK_NORMS),
     "timm, clip": (of_timm("clip"), ALL | FINAL | HEAD | {"hook_ln_pre"}),
-    "timm, siglip": (of_family("vit_base_patch32_siglip_256"), ALL | FINAL | HEAD | MAP),
+    "timm, siglip": (
+        of_family("vit_base_patch32_siglip_256"),
+        ALL | FINAL | HEAD | MAP | MAP_HEADS,
+    ),
+    "timm, pooling with qk-norm": (
+        pooled_with_qk_norm,
+        ALL | FINAL | HEAD | (MAP - {"pooling.map.norm.hook_normalized"}) | MAP_HEADS
+        | {"pooling.map.k_norm.hook_normalized"},
+    ),
     "timm, gated": (
         of_family("vitamin_small_224"),
         ALL | FINAL | HEAD | GATED | {"blocks.*.mlp.in_norm.hook_normalized"},
@@ -112,7 +137,7 @@ SOURCES: dict[str, tuple[Callable[[], Any], set[str]]] = {
     ),
     "open_clip, coca": (
         of_open_clip("coca, other width"),
-        FUSED | FINAL | {"hook_ln_pre"} | (MAP - {"pooling.map.hook_mlp_out"}),
+        FUSED | FINAL | {"hook_ln_pre"} | COCA,
     ),
     "open_clip, a trunk of timm's": (of_trunk("with a projection"), ALL | FINAL | HEAD),
     "torchvision": (test_torchvision.random_vit, FUSED | FINAL | HEAD),
@@ -120,15 +145,15 @@ SOURCES: dict[str, tuple[Callable[[], Any], set[str]]] = {
 
 
 def parity(model: vt.HookedViT, source: nn.Module, images: Tensor | None = None) -> ParityReport:
-    report = model.check(images, source=source).parity
-    assert report is not None
-    return report
+    """The table alone, without the identities."""
+    generator = torch.Generator().manual_seed(0)
+    return compare(model, source, model.random_inputs(2, generator) if images is None else images)
 
 
 @pytest.mark.parametrize(("make", "kinds"), SOURCES.values(), ids=SOURCES)
 def test_a_converted_model_in_float32_is_its_source(make, kinds):
     source = make().float()
-    report = parity(vt.from_module(source), source)
+    report = parity(vt.from_module(source, tower="image"), source)
     assert report, report
     assert {row.kind for row in report.rows} == kinds
 
@@ -156,6 +181,39 @@ def test_norms_of_mixed_precision_run_in_the_precision_that_is_compared():
         32, 16, 24, 2, 2, 4.0, output_dim=12, norm_layer=LayerNormFp32
     ).eval()
     assert parity(vt.from_module(source), source)
+
+
+# ---- from a name
+
+
+@pytest.mark.parametrize("case", ["dinov2 with registers, gated classifier", "clip, both towers"])
+def test_transformers_itself_reads_the_files_that_are_compared(case, tmp_path, capfd):
+    transformers_models.random_model(case).float().save_pretrained(tmp_path)
+    capfd.readouterr()
+    model, original = load_with_original(f"hf:{tmp_path}")
+    assert original is not None
+    source = original()
+    assert capfd.readouterr() == ("", "")  # no bar, no report
+    report = parity(model, source)
+    assert report, report
+
+
+def test_names_of_older_versions_are_read_by_transformers_too(tmp_path):
+    module = transformers_models.random_model("vit classifier").float()
+    module.save_pretrained(tmp_path)
+    rewrite(tmp_path, lambda saved: renamed(saved, OLD["vit classifier"]))
+    model, original = load_with_original(f"hf:{tmp_path}")
+    assert original is not None and parity(model, original())
+
+
+def test_weights_that_transformers_does_not_find_are_named():
+    skeleton = transformers_models.random_model("vit")
+    with pytest.raises(vt.WeightsError, match=r"find all weights of `x`.* first `embeddings\."):
+        _transformers.original(skeleton, {}, "`x`")
+
+
+def test_a_model_without_a_library_has_no_original():
+    assert load_with_original("digits").original is None
 
 
 # ---- what is wrong, and where
@@ -204,7 +262,7 @@ MISTAKES = {
     "a learned query": (
         "timm, siglip",
         nudged("pooling.map.query"),
-        "pooling.map.hook_attn_out",
+        "pooling.map.hook_z",
     ),
     "eps": ("timm", another_eps("blocks.1.ln1"), "blocks.1.ln1.hook_normalized"),
     "eps of the last norm": ("transformers, vit", another_eps("ln_final"), "hook_ln_final"),
@@ -219,11 +277,21 @@ def test_a_model_that_is_not_its_source_differs_from_there_on(name, mistake, whe
     source = SOURCES[name][0]().float()
     model = vt.from_module(source)
     mistake(model)
-    report = model.check(source=source)
-    assert not report and report.parity is not None and not report.parity
-    first = report.parity.first_difference
-    assert first is not None and first.name == where, report
+    report = parity(model, source)
+    first = report.first_difference
+    assert not report and first is not None and first.name == where, report
     assert f"the first in forward order is {where}." in str(report)
+
+
+def test_a_check_is_no_better_than_its_comparison():
+    source = of_timm("plain")().float()
+    model = vt.from_module(source)
+    good = model.check(source=source)
+    assert good and good.parity is not None
+    assert str(good) == f"{good.parity}\n\n{model.check()}"
+    nudged("embedding.pos")(model)
+    bad = model.check(source=source)
+    assert not bad and all(row.holds for row in bad.rows) and model.check()
 
 
 def test_a_float32_path_that_is_less_exact_than_the_sources_differs(monkeypatch):
@@ -266,6 +334,17 @@ def test_a_table_has_one_line_for_each_kind_of_value(report):
     assert lines[2].split()[0] == "hook_full_embed" and lines[2].endswith("agrees")
     assert lines[-1].startswith(f"All {len(report.rows)} values agree. Not seen in the source: ")
     assert "hook_attn_scores" in lines[-1] and "hook_resid_mid" not in lines[-1]
+
+
+def test_the_page_shows_the_table_as_it_is_printed():
+    source = of_timm("deit-3")().float()
+    page = (Path(__file__).parents[2] / "docs" / "same_model.md").read_text(encoding="utf-8")
+    table = page.split("```text\n")[1].splitlines()
+    printed = str(parity(vt.from_module(source), source)).splitlines()
+    assert table[:2] == printed[:2]
+    columns = len("blocks.*.ln1.hook_normalized")
+    assert [line[:columns] for line in table[2:19]] == [line[:columns] for line in printed[2:19]]
+    assert table[19].partition(". ")[2] == printed[19].partition(". ")[2]
 
 
 def test_the_line_of_a_kind_is_its_worst_layer(report):

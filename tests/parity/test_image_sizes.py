@@ -83,7 +83,7 @@ ALWAYS = [
 def test_what_the_source_takes_at_any_size_is_equal_at_any_size(case, size):
     module = random_model(case)
     images = images_of(module, size)
-    model = vt.from_module(module)
+    model = vt.from_module(module, tower="image")
     assert far(model, images, source_at(module, images)) == {}
     assert model.layout_for(images).grid == (1, size[0] // 8, size[1] // 8)
 
@@ -92,7 +92,7 @@ def test_what_the_source_takes_at_any_size_is_equal_at_any_size(case, size):
 def test_what_the_source_takes_on_request_is_refused_until_it_is_requested(case):
     module = random_model(case)
     images = images_of(module, (48, 24))
-    model = vt.from_module(module)
+    model = vt.from_module(module, tower="image")
     with pytest.raises(ValueError, match=r"must be 32 x 32 .* or `vt.models.resample_positions"):
         model(images)
     assert far(resample_positions(model), images, source_at(module, images)) == {}
@@ -110,7 +110,7 @@ def test_a_model_loaded_at_an_image_size_is_its_source_there(case, tmp_path):
     module = random_model(case)
     module.save_pretrained(tmp_path)
     images = images_of(module, (48, 24))
-    model = vt.load(f"hf:{tmp_path}", image_size=(48, 24), dtype=torch.float64)
+    model = vt.load(f"hf:{tmp_path}", tower="image", image_size=(48, 24), dtype=torch.float64)
     assert model.cfg.image_size == (48, 24)
     assert far(model, images, source_at(module, images)) == {}
     with pytest.raises(ValueError, match="Images must be 48 x 24 pixels"):

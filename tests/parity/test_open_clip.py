@@ -262,7 +262,8 @@ def as_transformers(tower: VisionTransformer) -> nn.Module:
     transformers = pytest.importorskip("transformers")
     config = transformers.CLIPVisionConfig(
         hidden_size=48, intermediate_size=192, projection_dim=48, num_hidden_layers=2,
-        num_attention_heads=3, image_size=64, patch_size=16, hidden_act="quick_gelu",
+        num_attention_heads=3, image_size=tower.image_size[0], patch_size=tower.patch_size[0],
+        hidden_act="quick_gelu",
         layer_norm_eps=1e-5, attn_implementation="sdpa",
     )  # fmt: skip
     theirs = transformers.CLIPVisionModelWithProjection(config).double().eval()
@@ -312,3 +313,17 @@ def test_the_same_clip_through_open_clip_and_through_transformers_is_the_same():
         assert distance(embedding, truth.image_embeds) < 1e-10
         for layer in range(2):
             assert distance(cache["resid_post", layer], truth.hidden_states[layer + 1]) < 1e-10
+
+
+def test_the_same_clip_saved_for_transformers_loads_as_the_same_model(tmp_path):
+    tower = random_tower({"quick_gelu": True, "patch_size": 32, "image_size": 224})
+    theirs = as_transformers(tower)
+    theirs.save_pretrained(tmp_path)
+    ours = vt.from_module(tower)
+    loaded = vt.load(f"hf:{tmp_path}", dtype=torch.float64)
+    assert loaded.cfg == ours.cfg.replace(position=loaded.cfg.position)
+    state = loaded.state_dict()
+    assert state.keys() == ours.state_dict().keys()
+    assert all(torch.equal(x, state[name]) for name, x in ours.state_dict().items())
+    renamed = vt.from_state_dict(theirs.config, theirs.state_dict())
+    assert all(torch.equal(x, state[name]) for name, x in renamed.state_dict().items())

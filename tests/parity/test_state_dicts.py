@@ -15,7 +15,15 @@ from tests import tiny
 from tests.parity import timm_models
 from tests.parity.test_open_clip import TOWERS, random_tower
 from tests.parity.test_open_clip import random_images as tower_images
-from tests.parity.test_prisma import CONFIGS, HOOKED, hooked_pass, hooked_weights
+from tests.parity.test_prisma import (
+    CONFIGS,
+    HOOKED,
+    first_config,
+    first_weights,
+    hooked_pass,
+    hooked_weights,
+    write,
+)
 from tests.parity.test_torchvision import MODULES
 from tests.parity.test_transformers_files import OLD, is_renamed, renamed
 from tests.parity.transformers_models import CASES, VIT, random_images, random_model, readout
@@ -197,6 +205,16 @@ def test_names_of_prisma_are_read(case):
     truth = hooked_pass(about, weights, images)["hook_post_head_pre_normalize"]
     cfg = _prisma_hooked.read_config(about, weights)
     assert apart(vt.from_state_dict(cfg, weights), images, truth) <= 1e-10
+
+
+@pytest.mark.parametrize("attention_only", [False, True])
+def test_a_folder_of_prisma_takes_weights_of_its_first_format(attention_only, tmp_path):
+    weights = first_weights(attention_only, True)
+    folder = write(tmp_path, first_config(attention_only), weights, "safetensors")
+    loaded = vt.load(f"prisma:{folder}", dtype=torch.float64)
+    model = vt.from_state_dict(f"prisma:{folder}", {k: x.double() for k, x in weights.items()})
+    assert same(model, loaded)
+    assert same(vt.from_state_dict(loaded.cfg, {k: x.double() for k, x in weights.items()}), loaded)
 
 
 # ---- one family's configuration, another's names

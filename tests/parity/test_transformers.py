@@ -45,7 +45,7 @@ def too_far(apart: dict[str, float]) -> dict[str, float]:
 def test_logits_and_all_values_inside_equal_transformers_in_float64(case):
     module = random_model(case)
     images = random_images(module)
-    model = vt.from_module(module)
+    model = vt.from_module(module, tower="image")
     assert too_far(distances(model, images, seen_inside(module, images))) == {}
 
 
@@ -62,7 +62,7 @@ def test_float32_is_no_further_from_the_truth_than_twice_transformers(case):
     module = random_model(case).float()
     images = random_images(module)
     theirs = seen_inside(module, images)
-    model = vt.from_module(module)
+    model = vt.from_module(module, tower="image")
     truth = seen_inside(module.double(), images.double())
     allowed = {name: 2 * distance(value, truth[name]) for name, value in theirs.items()}
     allowed["logits"] = allowed["hook_post_head_pre_normalize"]

@@ -60,7 +60,7 @@ def apart(model: vt.HookedViT, module: Any) -> float:
 
 
 def load(folder: Path, **how: Any) -> vt.HookedViT:
-    return vt.load(f"hf:{folder}", dtype=torch.float64, **how)
+    return vt.load(f"hf:{folder}", tower="image", dtype=torch.float64, **how)
 
 
 @pytest.mark.parametrize("case", FILES)

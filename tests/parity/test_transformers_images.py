@@ -10,7 +10,7 @@ import transformers
 from PIL import Image, ImageDraw
 
 import vitreous as vt
-from tests.parity.transformers_models import VIT, random_model, random_of
+from tests.parity.transformers_models import VIT, as_patches, random_model, random_of
 from vitreous.models.adapters._transformers_images import preprocessing_of
 
 SIZES = [(97, 61), (40, 133), (32, 32), (31, 64), (300, 200), (35, 34)]  # width, height
@@ -86,6 +86,29 @@ def test_pixels_equal_those_of_the_image_processor(case, suffix, tmp_path):
         torch.testing.assert_close(preprocessing(path), expected, rtol=0, atol=1e-6 * scale)
 
 
+@pytest.mark.parametrize("name", ["Siglip2ImageProcessor", "Siglip2ImageProcessorPil"])
+def test_pictures_that_keep_their_shape_have_the_patches_of_the_source(name, tmp_path):
+    processor = getattr(transformers, name)(patch_size=8, max_num_patches=20)
+    module = random_model("siglip 2").float()
+    model = vt.from_module(module, processor)
+    shapes = set()
+    for size in [*SIZES, (9, 10), (1000, 9), (48, 24)]:
+        path = file(tmp_path, *size, ".png")
+        expected = processor(Image.open(path), return_tensors="pt")
+        pixels = model.preprocess(path)
+        patches = as_patches(pixels, 8)["pixel_values"][0]
+        shapes.add(tuple(pixels.shape[2:]))
+        theirs = expected["pixel_values"][0][expected["pixel_attention_mask"][0].bool()]
+        torch.testing.assert_close(patches, theirs, rtol=0, atol=1e-6)
+        with torch.no_grad():
+            torch.testing.assert_close(model(pixels), module(**expected).pooler_output)
+    assert len(shapes) > 4
+    with pytest.raises(vt.ImageError, match="must have one size, and here each keeps its shape"):
+        model.preprocess([np.zeros((9, 30, 3), np.uint8), np.zeros((30, 9, 3), np.uint8)])
+    assert model.preprocessing is not None
+    assert vt.data.Preprocessing.from_json(model.preprocessing.to_json()) == model.preprocessing
+
+
 @pytest.mark.parametrize("case", ["clip, odd margin", "dinov3, cropped"])
 def test_json_brings_back_an_equal_preprocessing(case):
     name, fields = PROCESSORS[case]
@@ -138,7 +161,7 @@ class Negative(transformers.ViTImageProcessor):
         (transformers.ViTImageProcessor(**SQUASHED, resample=5), "`resample` must be"),
         (transformers.ViTImageProcessor(**SQUASHED, do_pad=True), "`do_pad` must be off"),
         (transformers.ViTImageProcessor(**SQUASHED, image_mean=[0.5]), "number per channel"),
-        (transformers.Siglip2ImageProcessor(), "`_preprocess` of its own"),
+        (transformers.Siglip2ImageProcessor(), "must resize, for a model of any image size"),
         (Negative(**SQUASHED), "must be one of transformers'"),
         (lambda image: image, "must be one of transformers'"),
     ],

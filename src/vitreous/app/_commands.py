@@ -89,11 +89,14 @@ def check(
         typer.Option(help="Picture to run both on, as often as you like; random ones by default."),
     ] = None,
     device: Annotated[str, typer.Option(help="Where to run; it must know float64.")] = "cpu",
+    tower: Annotated[
+        str, typer.Option(help="Of a model of images and texts: image or text.")
+    ] = "image",
 ) -> None:
     """Compare a model with its source library, value by value; exit code 1 if they differ."""
     from vitreous.app._check import check_model
 
-    report, remark = check_model(model, weights, image or (), device)
+    report, remark = check_model(model, weights, image or (), device, tower)
     print(report)
     if remark:
         print(remark)

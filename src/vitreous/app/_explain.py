@@ -28,7 +28,7 @@ def write_report(
             "Leave one of them out."
         )
     named = None if sample_name is None else find_sample(sample_name)
-    model = load(model_name, weights=weights) if weights else load(model_name)
+    model = load(model_name, tower="image", weights=weights)
     page = explain(
         model,
         image or sample_for(model, named, model_name).picture,

@@ -20,7 +20,7 @@ def model_lines(
         return
     loaded = [model for model in found if model.loads]
     yield str(found)
-    yield f"\n{len(found)} models, {len(loaded)} of which load."
+    yield f"\nFound {len(found)}; {len(loaded)} can be loaded."
     if loaded:
         yield from _explanations(ModelTable(loaded))
 

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from vitreous._errors import ImageError
 from vitreous.data._files import open_image, to_eight_bit
+from vitreous.data._patch_budget import size_within
 
 Picture = (
     str | os.PathLike[str] | io.BufferedReader | io.BytesIO | Image.Image | np.ndarray | Tensor
@@ -61,6 +62,10 @@ class Preprocessing:
             the filters nearest, bilinear and bicubic.
         odd_margin: Where half a pixel would be cut off: "even" rounds to an even number, "down"
             cuts less at the top and left.
+        max_patches: Where a picture keeps its shape, the most patches that it is cut into; it is
+            scaled to multiples of `patch_size`, and `image_size` is but what a square one becomes
+            at best. None where all pictures become `image_size`.
+        patch_size: Pixel rows and columns of a patch, with `max_patches`.
     """
 
     image_size: tuple[int, int]
@@ -74,6 +79,8 @@ class Preprocessing:
     scaled_size: tuple[int, int] | int | None = None
     scaler: Literal["pillow", "torch", "torch_float"] = "pillow"
     odd_margin: Literal["even", "down"] = "even"
+    max_patches: int | None = None
+    patch_size: int | None = None
 
     def __post_init__(self) -> None:
         _must_be_one_of("interpolation", self.interpolation, _FILTERS)
@@ -84,6 +91,11 @@ class Preprocessing:
         if self.scaler != "pillow":
             _must_be_one_of("interpolation", self.interpolation, _TORCH_FILTERS)
         self._check_scaled_size()
+        if (self.max_patches is None) != (self.patch_size is None):
+            raise ValueError(
+                f"`max_patches` and `patch_size` must go together; got {self.max_patches} and "
+                f"{self.patch_size}. Pass both or neither."
+            )
         if not (len(self.mean) == len(self.std) == self.n_channels):
             raise ValueError(
                 f"`mean` and `std` must have one number per channel, {self.n_channels}; "
@@ -102,12 +114,21 @@ class Preprocessing:
             Always a batch, float32, on the CPU.
 
         Raises:
-            ImageError: A picture that can't be read, or an array of another type or shape.
+            ImageError: A picture that can't be read, or an array of another type or shape; or
+                pictures that keep their shapes, and have several.
         """
         pictures = _as_list(images)
         if not pictures:
             raise ImageError("`images` must hold at least one picture; got none. Pass one.")
-        return torch.stack([self._prepare(as_image(picture)) for picture in pictures])
+        prepared = [self._prepare(as_image(picture)) for picture in pictures]
+        shapes = list(dict.fromkeys(tuple(each.shape[1:]) for each in prepared))
+        if len(shapes) > 1:
+            raise ImageError(
+                "Pictures of a batch must have one size, and here each keeps its shape; got "
+                f"{shapes[0][0]} x {shapes[0][1]} and {shapes[1][0]} x {shapes[1][1]} pixels. "
+                "Prepare them apart."
+            )
+        return torch.stack(prepared)
 
     def crop(self, image: Image.Image) -> Image.Image:
         """The part of the picture that the model sees, scaled to `image_size`, in 8 bits."""
@@ -169,8 +190,9 @@ class Preprocessing:
     def _crop_by_pillow(self, image: Image.Image) -> Image.Image:
         rows, columns = self._scaled_size(image.height, image.width)
         scaled = image.resize((columns, rows), _FILTERS[self.interpolation])
-        canvas = Image.new(image.mode, (self.image_size[1], self.image_size[0]), self._fill())
-        top, left = map(self._offset, (rows, columns), self.image_size)
+        goal = self._goal(rows, columns)
+        canvas = Image.new(image.mode, (goal[1], goal[0]), self._fill())
+        top, left = map(self._offset, (rows, columns), goal)
         canvas.paste(scaled, (left, top))
         return canvas
 
@@ -179,11 +201,12 @@ class Preprocessing:
         white = 1 if self.scaler == "torch" else 255
         pixels = _levels(image) if white == 1 else _levels(image) * (1 / white)
         scaled = self._scale_by_torch(pixels)
-        top, left = map(self._offset, scaled.shape[1:], self.image_size)
+        goal = self._goal(*scaled.shape[1:])
+        top, left = map(self._offset, scaled.shape[1:], goal)
         fill = torch.tensor(self._fill()).expand(self.n_channels) / white
-        canvas = fill.to(scaled)[:, None, None].expand(-1, *self.image_size).clone()
+        canvas = fill.to(scaled)[:, None, None].expand(-1, *goal).clone()
         seen = scaled[:, max(0, -top) :, max(0, -left) :]
-        seen = seen[:, : self.image_size[0], : self.image_size[1]]
+        seen = seen[:, : goal[0], : goal[1]]
         top, left = max(0, top), max(0, left)
         canvas[:, top : top + seen.shape[1], left : left + seen.shape[2]] = seen
         return canvas
@@ -204,7 +227,13 @@ class Preprocessing:
         )
         return scaled[0]
 
+    def _goal(self, rows: int, columns: int) -> tuple[int, int]:
+        """The size of what comes out, of a scaled picture of that size."""
+        return self.image_size if self.max_patches is None else (rows, columns)
+
     def _scaled_size(self, rows: int, columns: int) -> tuple[int, int]:
+        if self.max_patches is not None and self.patch_size is not None:
+            return size_within(rows, columns, self.patch_size, self.max_patches)
         if isinstance(self.scaled_size, tuple):
             return self.scaled_size
         if self.scaled_size is not None:

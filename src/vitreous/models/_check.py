@@ -1,6 +1,7 @@
 """The identities of a residual-stream model, run on a user's own."""
 
 import copy
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -141,7 +142,7 @@ def _target_error(model: "GlassTransformer", logits: Tensor, cache: "Transformer
 
 
 def _total(rows: dict[str, Tensor]) -> Tensor:
-    return torch.stack(list(rows.values())).sum(0)
+    return functools.reduce(torch.add, rows.values())  # stacked, they would be there twice
 
 
 def _noop_logits(model: "GlassTransformer", inputs: Tensor) -> Tensor:

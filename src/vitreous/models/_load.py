@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict, Unpack, overload
 
 import torch
 from torch import nn
@@ -25,9 +25,44 @@ KINDS: dict[str, type[Model]] = {
 }
 
 
+class _Options(TypedDict, total=False):
+    """The keywords of `load` that don't change what comes out."""
+
+    weights: str | os.PathLike[str] | None
+    revision: str | None
+    cache_dir: str | os.PathLike[str] | None
+    local_files_only: bool
+    image_size: int | tuple[int, int] | None
+    checkpoint: int | None
+    device: torch.device | str | None
+    dtype: torch.dtype
+
+
+_Name = str | os.PathLike[str]
+
+
+@overload
+def load(name: _Name, *, tower: Literal["image"], **options: Unpack[_Options]) -> HookedViT: ...
+
+
+@overload
 def load(
-    name: str | os.PathLike[str],
+    name: _Name, *, tower: Literal["text"], **options: Unpack[_Options]
+) -> HookedTextTransformer: ...
+
+
+@overload
+def load(name: _Name, *, tower: Literal["both"], **options: Unpack[_Options]) -> HookedCLIP: ...
+
+
+@overload
+def load(name: _Name, *, tower: None = None, **options: Unpack[_Options]) -> Any: ...
+
+
+def load(
+    name: _Name,
     *,
+    tower: adapters.Tower | None = None,
     weights: str | os.PathLike[str] | None = None,
     revision: str | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
@@ -43,6 +78,8 @@ def load(
         name: A shipped model (`"digits"`), a name behind its source (`"timm:NAME"`,
             `"hf:OWNER/NAME"`, `"open_clip:ARCH/TAG"`, `"torchvision:NAME"`, `"prisma:NAME"`), or a
             folder that `save_pretrained` made.
+        tower: What to load of a model of images and texts: its `"image"` or `"text"` tower, or
+            `"both"`, a `HookedCLIP`. None means all that its weights have.
         weights: A safetensors file to read instead of downloading.
         revision: Branch, tag or commit of the repository to download from.
         cache_dir: Where downloads are kept; None means where the source library keeps them.
@@ -57,7 +94,7 @@ def load(
 
     Raises:
         UnknownNameError: No such model, or no such checkpoint of it.
-        UnsupportedModelError: A model with a feature that `HookedViT` lacks; it names the feature.
+        UnsupportedModelError: A model with a feature that ours lacks; it names the feature.
         WeightsError: Weights that are missing, can't be read or don't fit.
         ValueError: An option that this source of models doesn't understand.
     """
@@ -74,6 +111,7 @@ def load(
         local_files_only,
         (image_size, image_size) if isinstance(image_size, int) else image_size,
         dtype=dtype,
+        tower=tower,
     )
     return _load(text, options, checkpoint, device).model
 
@@ -83,9 +121,10 @@ def load_with_original(
     *,
     weights: str | os.PathLike[str] | None = None,
     device: torch.device | str | None = None,
+    tower: Literal["image", "text"] = "image",
 ) -> adapters.Loaded:
     """A model, as `load` gives it, and the source library's own, to compare it with."""
-    options = adapters.LoadOptions(None if weights is None else Path(weights))
+    options = adapters.LoadOptions(None if weights is None else Path(weights), tower=tower)
     return _load(_text(name), options, None, device)
 
 
@@ -112,6 +151,7 @@ def _load(
         known = [*shipped_models(), *(f"{each}:NAME" for each in adapters.LOADERS)]
         hint = f"Known: {', '.join(known)}, or a folder that `save_pretrained` made."
         raise unknown("model", text, shipped_models(), hint)
+    _require_tower(model, options.tower)
     model.card.setdefault("name", text)
     model.card["weight_hash"] = weight_hash(model)
     return adapters.Loaded(model.eval().to(device), original)
@@ -134,18 +174,56 @@ def _require_floating(dtype: Any) -> None:
         )
 
 
-def from_module(module: nn.Module, processor: Any = None) -> HookedViT:
-    """Converts a model of another library, with whatever weights it has, to a `HookedViT`.
+def _require_tower(model: Model, tower: adapters.Tower | None) -> None:
+    if tower is not None and not isinstance(model, _TOWERS[tower]):
+        raise ValueError(
+            f"`tower` must be one that the model has; got {tower!r} for a {type(model).__name__}. "
+            "Leave it out."
+        )
 
-    The result is in evaluation mode, on the module's device and in its dtype, and equal to it.
+
+_TOWERS = {"image": HookedViT, "text": HookedTextTransformer, "both": HookedCLIP}
+
+
+@overload
+def from_module(
+    module: nn.Module, processor: Any = None, *, tower: Literal["image"]
+) -> HookedViT: ...
+
+
+@overload
+def from_module(
+    module: nn.Module, processor: Any = None, *, tower: Literal["text"]
+) -> HookedTextTransformer: ...
+
+
+@overload
+def from_module(
+    module: nn.Module, processor: Any = None, *, tower: Literal["both"]
+) -> HookedCLIP: ...
+
+
+@overload
+def from_module(module: nn.Module, processor: Any = None, *, tower: None = None) -> Any: ...
+
+
+def from_module(
+    module: nn.Module, processor: Any = None, *, tower: adapters.Tower | None = None
+) -> Any:
+    """Converts a model of another library, with whatever weights it has, to one of glass.
+
+    The result is in evaluation mode, on the module's device and in its dtype, and equal to it: a
+    `HookedViT`, a `HookedTextTransformer`, or a `HookedCLIP` for a model with both towers.
 
     Args:
         module: A model of a library that has an adapter.
-        processor: What that library prepares images (and texts) with, where the module itself has
-            no record of it.
+        processor: What that library prepares images and texts with, where the module itself has
+            no record of it: an image processor, a tokenizer, or one that is both.
+        tower: What to convert of a model with two towers; None means both.
 
     Raises:
         UnsupportedModelError: A module that can't be represented; `vt.wrap` takes any.
+        ValueError: A tower that the module doesn't have.
     """
     adapter = adapters.converter(module)
     if adapter is None:
@@ -153,7 +231,8 @@ def from_module(module: nn.Module, processor: Any = None) -> HookedViT:
             f"`from_module` takes a transformer of {' or '.join(adapters.CONVERTERS)}; got "
             f"{type(module).__name__}. Use `vt.wrap(module)` for hooks on any module."
         )
-    model = adapter.convert(module, processor)
+    model = adapters.convert(adapter, module, processor, tower)
+    _require_tower(model, tower)
     model.card.setdefault("name", type(module).__name__)
     model.card["weight_hash"] = weight_hash(model)
     return model.eval()

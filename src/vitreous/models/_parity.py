@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _FLOAT32 = 2.0
 
 # Points that hold what another one, or what comes out, holds too.
-_TWINS = ("ln_final.hook_normalized", "hook_post_head_pre_normalize")
+_TWINS = ("ln_pre.hook_normalized", "ln_final.hook_normalized", "hook_post_head_pre_normalize")
 
 
 def gap(a: Tensor, b: Tensor) -> float:
@@ -49,21 +49,24 @@ def parity(model: "GlassTransformer", source: nn.Module, inputs: Tensor) -> Pari
             f"`source` must be a transformer of {' or '.join(adapters.CONVERTERS)}; got "
             f"{type(source).__name__}. Pass the module that the model was converted from."
         )
-    about: Correspondence = adapter.correspondence(source)
+    tower = "text" if model.takes == "texts" else "image"
+    about: Correspondence = adapters.correspondence(adapter, source, tower)
     device, was = model.placement.device, next(source.parameters()).dtype
     exact = _prepared(source, about, device, torch.float64)
-    anew = adapter.convert(exact)
+    anew = adapters.convert(adapter, exact, tower=tower)
     _require_same_shape(model, anew)
     _require_unprocessed(model, anew)
     points = _points(model, anew)
     truth = seen_values(exact, about, _as(inputs, torch.float64), points, anew.cfg)
+    del exact  # a copy in float64 is twice the model
     float64 = _errors(_twin(model, anew, anew), inputs, truth)
     rounded = _prepared(source, about, device, torch.float32)
     if was == torch.float64:  # the truth of weights that are rounded, so that they are no error
         exact = _prepared(rounded, about, device, torch.float64)
         truth = seen_values(exact, about, _as(inputs, torch.float64), points, anew.cfg)
     theirs = seen_values(rounded, about, _as(inputs, torch.float32), points, anew.cfg)
-    float32 = _errors(_twin(model, anew, adapter.convert(rounded)), inputs, truth)
+    again = adapters.convert(adapter, rounded, tower=tower)
+    float32 = _errors(_twin(model, anew, again), inputs, truth)
     names = _forward_order(truth, model)
     own = [_distance(theirs[name], truth[name]) for name in names]
     allowed = accumulate((_FLOAT32 * error for error in own), max)

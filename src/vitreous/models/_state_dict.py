@@ -21,6 +21,7 @@ def from_state_dict(cfg: Any, state_dict: Mapping[str, Any]) -> HookedViT:
 
     Whose names the weights have is seen from the names themselves: ours, timm's, transformers' (of
     version 4 or 5), open_clip's, torchvision's or Prisma's. A head is as large as its weight says.
+    Of a model of images and texts, the image tower is made.
     The result is in evaluation mode, on the weights' device and in their dtype.
 
     Args:
@@ -39,9 +40,10 @@ def from_state_dict(cfg: Any, state_dict: Mapping[str, Any]) -> HookedViT:
     """
     tensors = state_dict_of(state_dict, "`state_dict`")
     place = _placement(tensors)
-    options = adapters.LoadOptions(dtype=place[1], tensors=tensors)
+    options = adapters.LoadOptions(dtype=place[1], tensors=tensors, tower="image")
     own, family = _own_family(cfg), family_of(tensors)
-    if own is not None and family in (own, None):
+    # A configuration of Prisma's is read with its weights, of either format.
+    if own is not None and (family in (own, None) or own == "prisma"):
         model = _from_source(cfg, options)
     else:
         described = cfg if own is None else _described(cfg, options)
@@ -74,7 +76,7 @@ def _from_source(cfg: Any, options: adapters.LoadOptions) -> HookedViT:
     """As the source library itself loads weights of its own names."""
     if isinstance(cfg, str):
         prefix, _, name = cfg.partition(":")
-        return adapters.loader(prefix).load(name, options)
+        return adapters.loader(prefix).load(name, options).model
     return adapters.loader("hf").load_config(cfg, options)
 
 

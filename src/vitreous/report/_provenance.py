@@ -55,14 +55,15 @@ def _described(model: HookedViT, name: str) -> str:
 def _prepared(preprocessing: Preprocessing | None) -> str:
     if preprocessing is None:
         return "none known; shown with its darkest value as black and its brightest as white"
-    rows, columns = preprocessing.image_size
     mean, std = (
         ", ".join(f"{value:.4g}" for value in values) for values in _statistics(preprocessing)
     )
-    return (
-        f"{rows} × {columns} pixels, {preprocessing.interpolation}, {preprocessing.crop_mode} crop "
-        f"of {preprocessing.crop_fraction:g}, mean {mean}, standard deviation {std}"
-    )
+    rows, columns = preprocessing.image_size
+    size, side = f"{rows} × {columns} pixels", preprocessing.patch_size
+    how = f"{preprocessing.crop_mode} crop of {preprocessing.crop_fraction:g}"
+    if preprocessing.max_patches is not None:
+        size, how = f"up to {preprocessing.max_patches} patches of {side} × {side} pixels", "whole"
+    return f"{size}, {preprocessing.interpolation}, {how}, mean {mean}, standard deviation {std}"
 
 
 def _statistics(preprocessing: Preprocessing) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -20,13 +20,13 @@ def test_everything_is_listed(capsys):
     everything = vt.list_models()
     assert lines[: len(everything) + 1] == str(everything).splitlines()
     loaded = sum(model.loads for model in everything)
-    assert f"{len(everything)} models, {loaded} of which load." in lines
+    assert f"Found {len(everything)}; {loaded} can be loaded." in lines
 
 
 def test_words_narrow_it_down(capsys):
     lines = printed(capsys, "vit_tiny", "r_s16", "224")
     assert [line.split()[1] for line in lines[1:2]] == ["vit_tiny_r_s16_p8_224"]
-    assert "1 models, 1 of which load." in lines
+    assert "Found 1; 1 can be loaded." in lines
     assert lines[-1] == 'vt.load("timm:vit_tiny_r_s16_p8_224")'
 
 
@@ -40,7 +40,7 @@ def test_those_that_fail_stand_there_with_their_reasons(capsys):
     lines = printed(capsys, "--failed")
     failed = vt.list_models(failed=True)
     assert lines[: len(failed) + 1] == str(failed).splitlines()
-    assert f"{len(failed)} models, 0 of which load." in lines
+    assert f"Found {len(failed)}; 0 can be loaded." in lines
     assert not [line for line in lines if "vt.load" in line]
 
 

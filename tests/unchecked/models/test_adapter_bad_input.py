@@ -52,10 +52,60 @@ def test_a_tower_with_a_part_that_is_missing_here_names_it(changes, feature):
     assert feature in text and "vt.wrap" in text
 
 
-def test_a_whole_clip_says_to_take_its_image_tower():
-    clip = open_clip.CLIP(8, VISION, TEXT)
+def test_a_whole_model_with_a_tower_that_is_no_vit_offers_the_other():
+    clip = open_clip.CLIP(8, VISION | {"layers": [1, 1, 1, 1], "width": 16}, TEXT)
     text = message(UnsupportedModelError, vt.from_module, clip)
-    assert "got a whole CLIP. Pass its image tower, `module.visual`" in text
+    assert "a `ModifiedResNet`" in text and "For the text tower alone: `tower='text'`." in text
+    assert vt.from_module(clip, tower="text").cfg.vocab_size == 9
+
+
+def test_a_tower_that_there_is_not_is_refused():
+    clip = open_clip.CLIP(8, VISION, TEXT)
+    text = message(ValueError, vt.from_module, clip.visual, tower="text")
+    assert "`tower` must be one that the model has; got 'text' for a HookedViT" in text
+    assert "got tower='both'" in message(ValueError, vt.load, "timm:vit_tiny", tower="both")
+    named = "open_clip:ViT-B-32"
+    text = message(ValueError, vt.load, named, tower="text", image_size=8, weights="none.pt")
+    assert "`image_size` must be left out for a text tower" in text
+
+
+def test_a_text_tower_of_hugging_face_is_named_and_the_image_tower_offered(no_network):
+    text = message(UnsupportedModelError, vt.load, "open_clip:roberta-ViT-B-32/laion2b_s12b_b32k")
+    assert "got one of Hugging Face's, `roberta-base`" in text
+    assert "For the image tower alone: `tower='image'`." in text
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda tower: tower.attn_mask.zero_(), "must hide what comes later"),
+        (lambda tower: setattr(tower.token_embedding, "max_norm", 1.0), "got a `max_norm`"),
+        (lambda tower: setattr(tower, "_embeds", None), "another `_embeds` on the model"),
+        (lambda tower: setattr(tower, "ln_final", nn.Identity()), "`ln_final` must be a"),
+    ],
+)
+def test_a_text_tower_that_was_changed_is_refused(change, words):
+    tower = open_clip.model._build_text_tower(8, open_clip.CLIPTextCfg(**TEXT))
+    change(tower)
+    assert words in message(UnsupportedModelError, vt.from_module, tower)
+
+
+def test_a_tokenizer_of_a_larger_vocabulary_is_refused():
+    clip = open_clip.CLIP(8, VISION, TEXT)
+    text = message(ValueError, vt.from_module, clip, open_clip.SimpleTokenizer())
+    assert "must give ids of the model's 9 tokens; got one with 49408" in text
+
+
+def test_a_whole_file_without_a_scale_is_refused(tmp_path):
+    clip = open_clip.CLIP(8, VISION, TEXT)
+    about = {"model_cfg": {"embed_dim": 8, "vision_cfg": VISION, "text_cfg": TEXT}}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(about))
+    tensors = {name: x for name, x in clip.state_dict().items() if name != "logit_scale"}
+    torch.save(tensors, tmp_path / "model.pt")
+    name, file = f"open_clip:local-dir:{tmp_path}", tmp_path / "model.pt"
+    with pytest.warns(UserWarning, match="The tokenizer of local-dir:.* can't be had"):
+        text = message(WeightsError, vt.load, name, weights=file)
+    assert "must hold `logit_scale`" in text
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def refusals():
     yield (
         "images where a stream belongs",
         lambda: MODEL(IMAGES, start_at_layer=1),
-        ("the input must be a residual stream [images, tokens, 8]; got shape [2, 3, 4, 9]."),
+        ("the input must be a residual stream [batch, tokens, 8]; got shape [2, 3, 4, 9]."),
     )
     yield (
         "a layer behind the last",

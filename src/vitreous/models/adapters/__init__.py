@@ -5,21 +5,35 @@ is called (`vitreous._optional.needs` names the extra where it isn't installed).
 place in the tables below asks for:
 
 - in `LOADERS`: `load(name, options)`, the `Loaded` model of a name behind the prefix, beside the
-  library's own, and `OPTIONS`, the names of the `LoadOptions` that it understands;
+  library's own; `describe(name, options)` gives the configuration alone, for weights by other names
+  (not Prisma);
 - in `CONVERTERS`: `converts(module)`, whether it is responsible for a module,
   `convert(module, processor)`, the model that is equal to it (or `UnsupportedModelError`), and
-  `correspondence(module)`, where the module has the values of our hook points.
+  `correspondence(module)`, where the module has the values of our hook points;
+- `OPTIONS`, the names of the `LoadOptions` that it understands. One that understands `tower` takes
+  that in `convert` and `correspondence` too.
 """
 
 import importlib
 from types import ModuleType
+from typing import Any
 
 from torch import nn
 
 from vitreous.models.adapters._loaded import Loaded
-from vitreous.models.adapters._options import LoadOptions
+from vitreous.models.adapters._options import LoadOptions, Tower
 
-__all__ = ["CONVERTERS", "LOADERS", "LoadOptions", "Loaded", "converter", "loader"]
+__all__ = [
+    "CONVERTERS",
+    "LOADERS",
+    "LoadOptions",
+    "Loaded",
+    "Tower",
+    "convert",
+    "converter",
+    "correspondence",
+    "loader",
+]
 
 # The prefix of a name, and the adapter that loads it.
 LOADERS: dict[str, str] = {
@@ -54,6 +68,22 @@ def converter(module: nn.Module) -> ModuleType | None:
         if package in packages and _adapter(name).converts(module):
             return _adapter(name)
     return None
+
+
+def convert(
+    adapter: ModuleType, module: nn.Module, processor: Any = None, tower: Tower | None = None
+) -> Any:
+    """The model that is equal to a module, or to a tower of it."""
+    return adapter.convert(module, processor, *_asked(adapter, tower))
+
+
+def correspondence(adapter: ModuleType, module: nn.Module, tower: Tower) -> Any:
+    """Where a module, or a tower of it, has the values of our hook points."""
+    return adapter.correspondence(module, *_asked(adapter, tower))
+
+
+def _asked(adapter: ModuleType, tower: Tower | None) -> tuple[Tower | None, ...]:
+    return (tower,) if "tower" in adapter.OPTIONS else ()
 
 
 def _adapter(name: str) -> ModuleType:

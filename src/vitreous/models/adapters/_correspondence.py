@@ -200,6 +200,21 @@ def third(place: int) -> View:
     return lambda value, cfg: by_heads(value.chunk(3, -1)[place], cfg)
 
 
+def pooled_heads(value: Tensor, cfg: Any) -> Tensor:
+    """`[batch 1 (heads d_head)]` of attention pooling to `[batch 1 heads d_head]`."""
+    return value.unflatten(-1, (-1, cfg.pooling.map.d_head))
+
+
+def pooled_heads_first(value: Tensor, cfg: Any) -> Tensor:
+    """`[batch heads tokens d_head]` of attention pooling, whose heads share nothing."""
+    return value.transpose(1, 2)
+
+
+def pooled_half(place: int) -> View:
+    """Keys or values of an output of attention pooling that has both."""
+    return lambda value, cfg: pooled_heads(value.chunk(2, -1)[place], cfg)
+
+
 def one_token(value: Tensor, cfg: Any) -> Tensor:
     """`[batch width]` to `[batch 1 width]`."""
     return value[:, None] if value.ndim == 2 else value[:, :1]

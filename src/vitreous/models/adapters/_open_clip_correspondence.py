@@ -1,4 +1,4 @@
-"""Where open_clip's image towers have the values of our hook points."""
+"""Where open_clip's towers have the values of our hook points."""
 
 from typing import Any
 
@@ -18,6 +18,7 @@ from vitreous.models.adapters._correspondence import (
     normalized_last,
     one_token,
 )
+from vitreous.models.adapters._open_clip_text import is_text
 
 IN_BLOCK: tuple[Seen, ...] = (
     comes_out("ln1.hook_normalized", "ln_1"),
@@ -44,7 +45,50 @@ OUTSIDE: tuple[Seen, ...] = (
 )
 
 
-def correspondence(module: Any) -> Correspondence:
+# Of a text tower.
+TEXT_OUTSIDE: tuple[Seen, ...] = (
+    comes_out("hook_embed", "token_embedding", unless="cls_emb"),
+    goes_in("hook_full_embed", "transformer"),
+    comes_out("hook_ln_final", "ln_final", view=normalized_last, where=FINAL),
+    # A projection is mostly no module; where it is one, all that it reads is what is pooled.
+    goes_in("pre_logits", "text_projection"),
+)
+
+
+def correspondence(module: Any, tower: str | None = None) -> Correspondence:
+    if hasattr(module, "visual") and tower != "text":
+        return _inside("visual", _of_images(module.visual))
+    if hasattr(module, "visual") and hasattr(module, "text"):
+        return _inside("text", _of_texts(module.text))
+    return _of_texts(module) if is_text(module) or tower == "text" else _of_images(module)
+
+
+def _inside(part: str, about: Correspondence) -> Correspondence:
+    """The same for a model that has the tower as a part."""
+    return Correspondence(
+        f"{part}.{about.blocks}",
+        about.in_block,
+        below(part, about.outside),
+        lambda module, inputs: about.run(getattr(module, part), inputs),
+        lambda module: about.prepare(getattr(module, part)),
+        about.arrange,
+    )
+
+
+def _of_texts(module: Any) -> Correspondence:
+    run = _embedding if is_text(module) else _built_in
+    arrange = as_is if module.transformer.batch_first else images_first
+    return Correspondence(
+        "transformer.resblocks", IN_BLOCK, TEXT_OUTSIDE, run, in_one_dtype, arrange
+    )
+
+
+def _built_in(module: Any, tokens: Tensor) -> Tensor:
+    """The embedding of a text tower without a module of its own."""
+    return module.encode_text(tokens)
+
+
+def _of_images(module: Any) -> Correspondence:
     if not hasattr(module, "trunk"):
         arrange = as_is if module.transformer.batch_first else images_first
         return Correspondence(
@@ -69,7 +113,7 @@ def in_one_dtype(module: Any) -> None:
             part.__class__ = parts.LayerNorm
 
 
-def _embedding(module: Any, images: Tensor) -> Tensor:
+def _embedding(module: Any, inputs: Tensor) -> Tensor:
     """What comes out; a tower that gives its tokens too gives them second."""
-    output = module(images)
+    output = module(inputs)
     return output[0] if isinstance(output, tuple) else output

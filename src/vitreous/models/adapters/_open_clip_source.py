@@ -10,7 +10,12 @@ from torch import Tensor
 from vitreous._errors import WeightsError, unknown
 from vitreous._optional import needs
 from vitreous.models._saving import read_json
-from vitreous.models.adapters._network import answers, hub_offline
+from vitreous.models.adapters._network import (
+    answers,
+    hub_offline,
+    not_cached,
+    not_downloaded,
+)
 from vitreous.models.adapters._options import LoadOptions
 
 _CONFIG = "open_clip_config.json"
@@ -22,12 +27,14 @@ class Source:
 
     Attributes:
         where: What its card says of the weights.
+        identifier: What open_clip's own functions know it by.
         model: The `model_cfg` of its configuration.
         preprocessing: How images are prepared, as far as that is on record.
         fetch: Gives the file of weights; downloads it where it must.
     """
 
     where: str
+    identifier: str
     model: dict[str, Any]
     preprocessing: dict[str, Any]
     fetch: Callable[[], Path]
@@ -35,6 +42,10 @@ class Source:
     @property
     def vision(self) -> dict[str, Any]:
         return self.model["vision_cfg"]
+
+    @property
+    def text(self) -> dict[str, Any]:
+        return self.model.get("text_cfg", {})
 
     @property
     def embed_dim(self) -> int:
@@ -64,14 +75,32 @@ def find(name: str, options: LoadOptions) -> Source:
     return _from_list(name, options)
 
 
-def image_weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The image tower's weights among those of a whole model, or of a tower."""
-    mine = {name.removeprefix("visual."): x for name, x in tensors.items() if _is_visual(name)}
-    return mine or tensors
+def tower_weights(tensors: dict[str, Tensor], tower: str) -> dict[str, Tensor]:
+    """The weights of one tower among those of a whole model, or of a tower alone.
+
+    A whole model has its text tower at `text`, or in pieces beside the image tower.
+    """
+    images, texts = _below(tensors, "visual."), _below(tensors, "text.")
+    if tower == "image":
+        return images if images or texts else tensors
+    if not images:
+        return texts or tensors
+    pieces = {name: x for name, x in tensors.items() if name.startswith(_TEXT_PIECES)}
+    return texts or pieces
 
 
-def _is_visual(name: str) -> bool:
-    return name.startswith("visual.")
+def has_both(tensors: dict[str, Tensor]) -> bool:
+    """Whether these are the weights of a whole model."""
+    return bool(_below(tensors, "visual.")) and bool(tower_weights(tensors, "text"))
+
+
+_TEXT_PIECES = (
+    "token_embedding.", "positional_embedding", "transformer.", "ln_final.", "text_projection"
+)  # fmt: skip
+
+
+def _below(tensors: dict[str, Tensor], at: str) -> dict[str, Tensor]:
+    return {name.removeprefix(at): x for name, x in tensors.items() if name.startswith(at)}
 
 
 # ---- open_clip's list
@@ -99,7 +128,9 @@ def _from_list(name: str, options: LoadOptions) -> Source:
     if about.get("quick_gelu") and not model.get("quick_gelu"):
         _refuse_other_activation(name, architecture, tag, known)
     preprocessing = _defaults() | {key: about[key] for key in _RECORD if key in about}
-    return Source(name, model, preprocessing, lambda: _download_tag(name, about, options))
+    return Source(
+        name, architecture, model, preprocessing, lambda: _download_tag(name, about, options)
+    )
 
 
 _RECORD = ("mean", "std", "interpolation", "resize_mode", "fill_color")
@@ -129,16 +160,22 @@ def _download_tag(name: str, about: dict[str, Any], options: LoadOptions) -> Pat
     url = about.get("url") or ""
     host = _hub().constants.ENDPOINT if about.get("hf_hub") else url
     offline = options.local_files_only or not answers(host)
-    kept = Path(options.cache_dir or "~/.cache/clip").expanduser() / url.rpartition("/")[2]
-    if offline and not about.get("hf_hub") and not kept.is_file():
-        raise _no_weights(name, _OFFLINE)
+    repository = (about.get("hf_hub") or "").rstrip("/")
+    cache = _cache(options, repository)
+    if offline and not repository and not (cache / url.rpartition("/")[2]).is_file():
+        raise _not_cached(name, options, repository)
     library = _library("open_clip")
-    return _fetched(
-        name, lambda: library.download_pretrained(about, cache_dir=options.cache_dir), offline
-    )
+
+    def download() -> Any:
+        return library.download_pretrained(about, cache_dir=options.cache_dir)
+
+    return _fetched(name, repository, download, offline, options)
 
 
-_OFFLINE = "its host can't be reached, and it isn't in the cache"
+def _cache(options: LoadOptions, repository: str) -> Path:
+    """Where weights lie, of a repository or of a plain address."""
+    kept = _hub().constants.HF_HUB_CACHE if repository else "~/.cache/clip"
+    return Path(options.cache_dir or kept).expanduser()
 
 
 # ---- the hub, and folders
@@ -153,24 +190,28 @@ def _from_hub(repository: str, options: LoadOptions) -> Source:
             repository, filename, options.revision, options.cache_dir
         )
 
-    def fetch() -> Path:
-        return _fetched(f"hf-hub:{repository}", download, offline)
+    name = f"hf-hub:{repository}"
 
-    described = _fetched(f"hf-hub:{repository}", lambda: download(_CONFIG), offline)
-    return _described(repository, described, fetch)
+    def fetch() -> Path:
+        return _fetched(name, repository, download, offline, options)
+
+    described = _fetched(name, repository, lambda: download(_CONFIG), offline, options)
+    return _described(repository, name, described, fetch)
 
 
 def _from_folder(folder: Path) -> Source:
     def fetch() -> Path:
         found = _library("open_clip.factory")._find_checkpoint_in_dir(folder)
         if found is None:
-            raise _no_weights(f"local-dir:{folder}", "the folder has no file of weights")
+            raise WeightsError(
+                f'`{folder}` must have a file of weights; got none. Pass `weights="FILE"`.'
+            )
         return Path(found)
 
-    return _described(folder.name, folder / _CONFIG, fetch)
+    return _described(folder.name, f"local-dir:{folder}", folder / _CONFIG, fetch)
 
 
-def _described(where: str, file: Path, fetch: Callable[[], Path]) -> Source:
+def _described(where: str, identifier: str, file: Path, fetch: Callable[[], Path]) -> Source:
     about = read_json(file)
     model = about.get("model_cfg", about)
     if not isinstance(model, dict) or not {"embed_dim", "vision_cfg"} <= model.keys():
@@ -179,23 +220,30 @@ def _described(where: str, file: Path, fetch: Callable[[], Path]) -> Source:
             f"`vision_cfg`; got {', '.join(about) or 'nothing'}. Check the name."
         )
     record = about.get("preprocess_cfg") or {}
-    return Source(where, model, _defaults() | {k: record[k] for k in _RECORD if k in record}, fetch)
+    known = _defaults() | {k: record[k] for k in _RECORD if k in record}
+    return Source(where, identifier, model, known, fetch)
 
 
-def _fetched(name: str, download: Callable[[], Any], offline: bool) -> Path:
+def _fetched(
+    name: str, repository: str, download: Callable[[], Any], offline: bool, options: LoadOptions
+) -> Path:
     try:
         with hub_offline(_hub(), offline):
             return Path(download())
     except Exception as error:  # of the hub, its HTTP library, or the file system
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise _no_weights(name, _OFFLINE if offline else reason) from error
+        if offline:
+            raise _not_cached(name, options, repository) from error
+        raise not_downloaded(
+            f"open_clip:{name}", error, _INSTEAD, hub=_hub(), repository=repository
+        ) from error
 
 
-def _no_weights(name: str, reason: str) -> WeightsError:
-    return WeightsError(
-        f"What `open_clip:{name}` needs must be downloaded once; {reason}. Pass "
-        '`weights="FILE"`, or connect to the network.'
-    )
+_INSTEAD = 'Pass `weights="FILE"`'
+
+
+def _not_cached(name: str, options: LoadOptions, repository: str) -> WeightsError:
+    why = "`local_files_only` is set" if options.local_files_only else "its host can't be reached"
+    return not_cached(f"open_clip:{name}", why, _cache(options, repository), _INSTEAD)
 
 
 def _hub() -> Any:

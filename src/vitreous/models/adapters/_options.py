@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +14,13 @@ class Weights(NamedTuple):
 
     tensors: dict[str, Tensor]
     where: str
+
+
+# Of a model of two towers.
+Tower = Literal["image", "text", "both"]
+
+
+_OPTIONS = ("weights", "revision", "cache_dir", "local_files_only", "image_size", "tower")
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,7 @@ class LoadOptions:
         local_files_only: Whether what isn't there already must not be downloaded.
         image_size: Pixel rows and columns, where they aren't the model's own.
         dtype: Of the weights.
+        tower: What is wanted of a model of two towers; None for all that there is.
         tensors: A state dict in memory, instead of a file.
     """
 
@@ -39,6 +47,7 @@ class LoadOptions:
     local_files_only: bool = False
     image_size: tuple[int, int] | None = None
     dtype: torch.dtype = field(default=torch.float32, kw_only=True)
+    tower: Tower | None = field(default=None, kw_only=True)
     tensors: dict[str, Tensor] | None = field(default=None, kw_only=True)
 
     @property
@@ -61,13 +70,20 @@ class LoadOptions:
         """Refuses what a source of models doesn't understand.
 
         Raises:
-            ValueError: An option is set that isn't `understood`.
+            ValueError: An option is set that isn't `understood`, or two that don't fit together.
         """
-        for option in ("weights", "revision", "cache_dir", "local_files_only", "image_size"):
+        for option in _OPTIONS:
             got = getattr(self, option)
-            if got not in (None, False) and option not in understood:
+            # An image model without a text tower is its image tower.
+            is_asked = got not in (None, False) and (option, got) != ("tower", "image")
+            if is_asked and option not in understood:
                 known = ", ".join(f"`{each}`" for each in sorted(understood)) or "none"
                 raise ValueError(
                     f"`{option}` must be left out for {name!r}; got {option}={str(got)!r}. "
                     f"Options of this source: {known}."
                 )
+        if self.tower == "text" and self.image_size is not None:
+            raise ValueError(
+                f"`image_size` must be left out for a text tower; got {self.image_size}. "
+                "Leave it out."
+            )

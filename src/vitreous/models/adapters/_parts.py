@@ -14,8 +14,10 @@ from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from vitreous._errors import UnsupportedModelError
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._part_configs import AttentionConfig
-from vitreous.models._processing import fold_layer_scale
+from vitreous.models._processing import Glass, fold_layer_scale
 from vitreous.models._saving import load_tensors
+from vitreous.models._text import HookedTextTransformer
+from vitreous.models._text_config import HookedTextConfig
 from vitreous.models._vit import HookedViT
 
 
@@ -184,19 +186,47 @@ def filled(
         stem: What embeds patches, with its weights, where that isn't a convolution.
         about: `labels` and `preprocessing` of the `HookedViT`.
     """
-    device, dtype = place
     with torch.device("meta"):
         empty = HookedViT(cfg, **about, stem=None if stem is None else nn.Identity())
+    model = _weighted(empty, tensors, place, source, complete)
+    if stem is not None:
+        model.embedding.patch = stem
+    return _folded(model) if folds else model
+
+
+@torch.no_grad()
+def filled_text(
+    cfg: HookedTextConfig,
+    tensors: dict[str, Tensor],
+    place: tuple[torch.device, torch.dtype],
+    source: str,
+) -> HookedTextTransformer:
+    """The same for texts."""
+    with torch.device("meta"):
+        empty = HookedTextTransformer(cfg)
+    return _folded(_weighted(empty, tensors, place, source, complete=False))
+
+
+def _weighted(
+    empty: Glass,
+    tensors: dict[str, Tensor],
+    place: tuple[torch.device, torch.dtype],
+    source: str,
+    complete: bool,
+) -> Glass:
+    device, dtype = place
     model = empty.to(dtype).to_empty(device=device)
     neutral = {} if complete else _neutral(tensors, model)
     load_tensors(model, tensors | neutral, source)
-    if stem is not None:
-        model.embedding.patch = stem
-    foldable = folds and cfg.layer_scale and dtype in (torch.float32, torch.float64)
-    return fold_layer_scale(model) if foldable else model
+    return model
 
 
-def _neutral(tensors: dict[str, Tensor], model: HookedViT) -> dict[str, Tensor]:
+def _folded(model: Glass) -> Glass:
+    precise = model.placement.dtype in (torch.float32, torch.float64)
+    return fold_layer_scale(model) if model.cfg.layer_scale and precise else model
+
+
+def _neutral(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     neutral = {}
     for name, tensor in model.state_dict().items():
         if name not in tensors and name.endswith((".bias", ".b")):

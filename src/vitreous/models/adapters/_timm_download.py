@@ -9,7 +9,12 @@ from torch import nn
 
 from vitreous._errors import WeightsError
 from vitreous._optional import needs
-from vitreous.models.adapters._network import answers, hub_offline
+from vitreous.models.adapters._network import (
+    answers,
+    hub_offline,
+    not_cached,
+    not_downloaded,
+)
 from vitreous.models.adapters._options import LoadOptions
 
 
@@ -45,20 +50,16 @@ def download(
     unwanted = hub.constants.HF_HUB_OFFLINE or options.local_files_only
     offline = unwanted or not answers(hub.constants.ENDPOINT if repository else url)
     if offline and not _is_cached(hub, repository, url, options):
-        why = "downloads are switched off" if unwanted else "their host can't be reached"
-        raise WeightsError(
-            f"The weights of `{name}` must be downloaded once; {why}. "
-            f"{_file_instead(name)}, or connect to the network."
-        )
+        why = "downloads are switched off" if unwanted else "its host can't be reached"
+        cache = _cache(hub, repository, options)
+        raise not_cached(f"timm:{name}", why, cache, _file_instead(name))
     try:
         with hub_offline(hub, offline):
             made = timm.create_model(name, pretrained=True, **_keywords(repository, options))
             return made, _source(repository, options) or url
     except Exception as error:  # of the hub, its HTTP library, torch, or the file system
-        reason = (str(error).splitlines() or [""])[0]
-        raise WeightsError(
-            f"The weights of `{name}` must be downloaded whole; got {type(error).__name__} "
-            f"({reason}). {_file_instead(name)}, or try again."
+        raise not_downloaded(
+            f"timm:{name}", error, _file_instead(name), hub=hub, repository=repository
         ) from error
 
 
@@ -82,10 +83,15 @@ def _file_instead(name: str) -> str:
     return f'Pass a file: `load("timm:{name}", weights="FILE.safetensors")`'
 
 
+def _cache(hub: ModuleType, repository: str, options: LoadOptions) -> Path:
+    """Where weights lie, of a repository or of a plain address."""
+    kept = hub.constants.HF_HUB_CACHE if repository else Path(torch.hub.get_dir()) / "checkpoints"
+    return options.cache_dir or Path(kept)
+
+
 def _is_cached(hub: ModuleType, repository: str, url: str, options: LoadOptions) -> bool:
     if not repository:
-        folder = options.cache_dir or Path(torch.hub.get_dir()) / "checkpoints"
-        return (folder / url.rpartition("/")[2]).is_file()
+        return (_cache(hub, repository, options) / url.rpartition("/")[2]).is_file()
     try:
         hub.snapshot_download(
             repository,

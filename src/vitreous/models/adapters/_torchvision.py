@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vitreous._errors import WeightsError, unknown
+from vitreous._errors import unknown
 from vitreous._optional import needs
 from vitreous.data import ClassNames, Preprocessing, recognized_names
 from vitreous.models._config import HookedViTConfig
@@ -17,7 +17,7 @@ from vitreous.models._part_configs import NormConfig, PoolingConfig
 from vitreous.models._saving import load_tensors
 from vitreous.models._vit import HookedViT
 from vitreous.models.adapters._loaded import Loaded
-from vitreous.models.adapters._network import answers
+from vitreous.models.adapters._network import answers, not_cached, not_downloaded
 from vitreous.models.adapters._options import LoadOptions
 from vitreous.models.adapters._parts import (
     all_alike,
@@ -122,20 +122,20 @@ def _square(size: tuple[int, int]) -> int:
 
 
 def _download(name: str, record: Any, options: LoadOptions) -> dict[str, Tensor]:
-    hub = _library("torch.hub")
-    kept = (options.cache_dir or _checkpoints(hub)) / record.url.rpartition("/")[2]
-    reason = "its host can't be reached, and it isn't in the cache"
-    if kept.is_file() or not (options.local_files_only or not answers(record.url)):
-        try:
-            return record.get_state_dict(
-                progress=False, check_hash=True, weights_only=True, model_dir=options.cache_dir
-            )
-        except Exception as error:  # of the network, the file system, or the file
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-    raise WeightsError(
-        f"The weights of `torchvision:{name}` must be downloaded once; {reason}. "
-        f'Pass a file: `load("torchvision:{name}", weights="FILE")`, or connect to the network.'
-    )
+    cache = options.cache_dir or _checkpoints(_library("torch.hub"))
+    name = f"torchvision:{name}"
+    instead = f'Pass a file: `load("{name}", weights="FILE")`'
+    kept = (cache / record.url.rpartition("/")[2]).is_file()
+    if not kept and (options.local_files_only or not answers(record.url)):
+        is_set = "`local_files_only` is set"
+        why = is_set if options.local_files_only else "its host can't be reached"
+        raise not_cached(name, why, cache, instead)
+    try:
+        return record.get_state_dict(
+            progress=False, check_hash=True, weights_only=True, model_dir=options.cache_dir
+        )
+    except Exception as error:  # of the network, the file system, or the file
+        raise not_downloaded(name, error, instead) from error
 
 
 def _checkpoints(hub: Any) -> Path:

@@ -1,16 +1,15 @@
 """The vision transformers of transformers, from a name, a folder or a module.
 
-ViT (DINO's too), DeiT, ViT-MAE, DINOv2 and DINOv3, BEiT, the image towers of CLIP, SigLIP and
-SigLIP 2, and of videos ViViT, VideoMAE and TimeSformer. What is read is what the class gives as
-logits or embeddings. Bare models give their normalized class token (`last_hidden_state[:, 0]`; BEiT
-as its config says, SigLIP what its head pools): the dense layer with a tanh that some have behind
-it is a remnant of pretraining and no part of the readout. A model of two towers gives its image
-tower, with CLIP's projection.
+ViT (DINO's too), DeiT, ViT-MAE, DINOv2 and DINOv3, BEiT, and CLIP, SigLIP and SigLIP 2, both
+towers; of videos ViViT, VideoMAE and TimeSformer. What is read is what the class gives as logits or
+embeddings. Bare models give their normalized class token (`last_hidden_state[:, 0]`; BEiT and
+VideoMAE as their config says, SigLIP what its head pools): the dense layer with a tanh that some
+have behind it is a remnant of pretraining and no part of the readout. Of a model with two towers,
+each has its projection.
 
 ViT-MAE hides patches at random wherever it is run; here it sees all of them, in reading order:
 the source at `mask_ratio=0`, whose tokens come in the order of its noise and are these once that is
-undone. Hidden patches are those that a stream lacks, `model(stream[:, kept], start_at_layer=0)`;
-the decoder that fills them in is not represented.
+undone. Hiding patches, and the decoder that fills them in, are not represented.
 
 SigLIP 2 (NaFlex) takes padded lists of patches of images of any shape. Here it takes images whose
 sides are multiples of the patch size, those of one batch alike, without padding: what comes out is
@@ -26,19 +25,18 @@ unasked: DINOv2, DINOv3, BEiT, SigLIP 2) on images of that size.
 """
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from vitreous._errors import WeightsError
+from vitreous.models._clip import HookedCLIP
 from vitreous.models._config import HookedViTConfig
-from vitreous.models._saving import check_names
+from vitreous.models._text import HookedTextTransformer
 from vitreous.models._vit import HookedViT
 from vitreous.models.adapters._loaded import Loaded
-from vitreous.models.adapters._options import LoadOptions, Weights
+from vitreous.models.adapters._options import LoadOptions, Tower, Weights
 from vitreous.models.adapters._parts import filled, placement, unsupported
 from vitreous.models.adapters._transformers_config import (
     READOUTS,
@@ -47,13 +45,23 @@ from vitreous.models.adapters._transformers_config import (
     transformers_module,
 )
 from vitreous.models.adapters._transformers_correspondence import correspondence as correspondence
-from vitreous.models.adapters._transformers_files import repository
+from vitreous.models.adapters._transformers_files import Repository, repository
 from vitreous.models.adapters._transformers_images import labels_of, preprocessing_of
 from vitreous.models.adapters._transformers_resize import resized
+from vitreous.models.adapters._transformers_source import fitted, original
+from vitreous.models.adapters._transformers_text import TEXTS, WHOLE, is_text
+from vitreous.models.adapters._transformers_text_models import convert_text, load_text
+from vitreous.models.adapters._transformers_tokenizer import tokenizer_in
 from vitreous.models.adapters._transformers_videos import tables
-from vitreous.models.adapters._transformers_weights import assembled, is_unread, placed
+from vitreous.models.adapters._transformers_weights import (
+    assembled,
+    is_unread,
+    placed,
+    towers_of,
+)
+from vitreous.models.adapters._two_towers import joined
 
-OPTIONS = frozenset({"weights", "revision", "cache_dir", "local_files_only", "image_size"})
+OPTIONS = frozenset({"weights", "revision", "cache_dir", "local_files_only", "image_size", "tower"})
 
 # ---- from a name
 
@@ -69,9 +77,33 @@ def load(name: str, options: LoadOptions) -> Loaded:
     files = repository(name, options)
     raw = files.read_weights() if options.tensors is None else options.tensors
     given = Weights(raw, files.source)
+    tower = options.tower or towers_of(raw)
+    if tower == "text":
+        loaded = load_text(files, given, options)
+    elif tower == "image":
+        loaded = _load_image(files, given, options)
+    else:
+        loaded = _load_both(files, given, options)
+    loaded.model.card["source"] = _source(given)
+    return loaded
+
+
+def _load_image(files: Repository, given: Weights, options: LoadOptions) -> Loaded:
     model, module = _described(files.config(frozenset(_CLASSES)), given, options)
     model.preprocessing = files.preprocessing(model.cfg, options.image_size)
-    return Loaded(model, lambda: original(module, raw, files.source))
+    return Loaded(model, lambda: original(module, given, is_unread))
+
+
+def _load_both(files: Repository, given: Weights, options: LoadOptions) -> Loaded:
+    scale, bias = (given.tensors.get(name) for name in ("logit_scale", "logit_bias"))
+    if scale is None:
+        raise WeightsError(
+            f"{given.where} must hold `logit_scale`, by which images and texts are compared; got "
+            'none. Load one tower: `tower="image"`.'
+        )
+    image: Any = _load_image(files, given, options).model
+    text: Any = load_text(files, given, options).model
+    return Loaded(joined(image, text, scale, bias), None)
 
 
 def load_config(config: Any, options: LoadOptions) -> HookedViT:
@@ -113,60 +145,17 @@ def _tower(config: Any) -> Any:
 
 def _described(config: Any, given: Weights, options: LoadOptions) -> tuple[HookedViT, Any]:
     """The model of a configuration with these weights, and the library's module without them."""
-    source = given.where
-    tensors, names, unknown = placed(given.tensors)
-    module = _skeleton(config, tensors, options.dtype)
-    expected, expected_names, _ = placed(module.state_dict())
-    unknown += [names[place] for place in tensors if place not in expected]
-    missing = [expected_names[place] for place in expected if place not in tensors]
-    check_names(source, missing, unknown)
-    for place, tensor in tensors.items():
-        _check_fit(source, names[place], tensor, expected[place])
-    converted = {place: tensor.to(options.dtype) for place, tensor in tensors.items()}
+    found = placed(given.tensors)
+    module = _skeleton(config, found[0], options.dtype)
+    converted = fitted(given.where, found, placed(module.state_dict()), options.dtype)
     place = torch.device("cpu"), options.dtype
-    model = _build(module, converted, place, source, options.image_size)
-    model.card["source"] = f"transformers {transformers_module().__version__}, {source}"
+    model = _build(module, converted, place, given.where, options.image_size)
+    model.card["source"] = _source(given)
     return model, module
 
 
-def original(skeleton: Any, weights: dict[str, Tensor], source: str) -> Any:
-    """The library's own module, which reads the names of the weights by itself.
-
-    Args:
-        skeleton: A module of the class and configuration, without weights.
-        weights: By the names that they have in the files.
-        source: What a message calls them.
-
-    Raises:
-        WeightsError: transformers doesn't find all of them.
-    """
-    with _quiet():
-        module, found = type(skeleton).from_pretrained(
-            None, config=skeleton.config, state_dict=weights, output_loading_info=True
-        )
-    missing = sorted(name for name in found["missing_keys"] if not is_unread(name))
-    if missing:
-        raise WeightsError(
-            f"transformers itself must find all weights of {source}, or there is nothing to "
-            f"compare with; it lacks {len(missing)}, first `{missing[0]}`. Save the model anew "
-            "with the installed version of transformers."
-        )
-    return module
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bar, and no report of weights that nobody reads."""
-    logging = transformers_module("transformers.utils.logging")
-    shows_bar, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if shows_bar:
-            logging.enable_progress_bar()
+def _source(given: Weights) -> str:
+    return f"transformers {transformers_module().__version__}, {given.where}"
 
 
 # The class of a model's type, by what its weights have: a plain tower, or a head.
@@ -222,49 +211,53 @@ def _is_headless(config: Any) -> bool:
     return config.num_labels == 0 and "Classification" in "".join(config.architectures or ())
 
 
-def _check_fit(source: str, name: str, tensor: Tensor, expected: Tensor) -> None:
-    if tensor.shape != expected.shape:
-        raise WeightsError(
-            f"`{name}` in {source} must have shape {list(expected.shape)}; got "
-            f"{list(tensor.shape)}. Use the weights of this configuration."
-        )
-    if not tensor.is_floating_point():
-        raise WeightsError(
-            f"`{name}` in {source} must hold floating-point numbers; got {tensor.dtype}. "
-            "Use weights that aren't quantized."
-        )
-
-
 # ---- from a module
 
 
 def converts(module: nn.Module) -> bool:
     """Whether `convert` is responsible: a class that it knows, or one that derives from it."""
     return any(
-        base.__name__ in READOUTS and base.__module__.startswith("transformers.")
+        base.__name__ in (*READOUTS, *TEXTS) and base.__module__.startswith("transformers.")
         for base in type(module).__mro__
     )
 
 
-def convert(module: Any, processor: Any = None) -> HookedViT:
-    """A `HookedViT` with a copy of the module's weights, equal to it in evaluation mode.
+def convert(
+    module: Any, processor: Any = None, tower: Tower | None = None
+) -> HookedViT | HookedTextTransformer | HookedCLIP:
+    """A glass model with a copy of the module's weights, equal to it in evaluation mode.
 
     Args:
         module: A model of one of the known classes.
-        processor: The image processor that prepares its images, or a processor that has one.
+        processor: The image processor or the tokenizer of the model, or a processor that has both.
+        tower: Which one of a model of images and texts to convert.
 
     Raises:
-        UnsupportedModelError: A feature that `HookedViT` lacks; the message says where.
+        UnsupportedModelError: A feature that ours lacks; the message says where.
     """
+    name = type(module).__name__
+    if name in WHOLE and tower in (None, "both"):
+        scale, bias = module.logit_scale, getattr(module, "logit_bias", None)
+        image, text = convert_image(module, processor), convert_text(module, processor)
+        model: Any = joined(image, text, scale, bias)
+    elif is_text(module) or (name in WHOLE and tower == "text"):
+        model = convert_text(module, processor)
+    else:
+        model = convert_image(module, processor)
+    model.card["source"] = f"transformers {transformers_module().__version__}, a {name}"
+    return model
+
+
+def convert_image(module: Any, processor: Any = None) -> HookedViT:
+    """A `HookedViT` with a copy of the weights of a model of images, or of its image tower."""
     check_module(module)
     by_place, _, unknown = placed(module.state_dict())
     if unknown:
         raise unsupported(f"Each weight must be one that `HookedViT` has; got `{unknown[0]}`")
-    name = type(module).__name__
-    model = _build(module, by_place, placement(module), f"`{name}`")
-    if processor is not None:
+    model = _build(module, by_place, placement(module), f"`{type(module).__name__}`")
+    # A processor may be a tokenizer alone.
+    if processor is not None and processor is not tokenizer_in(processor):
         model.preprocessing = preprocessing_of(processor, model.cfg)
-    model.card["source"] = f"transformers {transformers_module().__version__}, a {name}"
     return model
 
 

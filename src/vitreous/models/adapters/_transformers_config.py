@@ -105,9 +105,19 @@ def check_module(module: nn.Module) -> None:
             f"A model of transformers must be one of {', '.join(READOUTS)}, and no subclass; got "
             f"a `{name}` of `{type(module).__module__}`"
         )
-    config: Any = vision_config(module)
+    check_parts(name, _image_tower(module), vision_config(module))
+
+
+def check_parts(name: str, parts: list[tuple[str, nn.Module]], config: Any) -> None:
+    """Refuses a tower whose parts are not of transformers' own classes, or were changed.
+
+    Args:
+        name: The class of the model.
+        parts: Where each part is, and the part.
+        config: Of the tower.
+    """
     activation = type(transformers_module("transformers.activations").ACT2FN[config.hidden_act])
-    for where, part in _image_tower(module):
+    for where, part in parts:
         if not type(part).__module__.startswith(_OURS):
             raise unsupported(
                 f"The parts of a `{name}` must be of transformers' own classes; got a "
@@ -128,7 +138,7 @@ def check_module(module: nn.Module) -> None:
 
 def _image_tower(module: nn.Module) -> list[tuple[str, nn.Module]]:
     parts = list(module.named_modules())[1:]
-    return [(where, part) for where, part in parts if not where.startswith("text_model")]
+    return [(where, part) for where, part in parts if not where.startswith("text_")]
 
 
 def _check_activation(part: nn.Module, where: str, activation: type, config: Any) -> None:

@@ -1,4 +1,4 @@
-"""Where the vision transformers of transformers have the values of our hook points."""
+"""Where the models of transformers have the values of our hook points."""
 
 from typing import Any
 
@@ -17,6 +17,7 @@ from vitreous.models.adapters._correspondence import (
     third,
 )
 from vitreous.models.adapters._transformers_config import vision_config
+from vitreous.models.adapters._transformers_text import is_text
 from vitreous.models.adapters._transformers_video_correspondence import (
     DIVIDED,
     OUTSIDE,
@@ -50,6 +51,7 @@ _MLP: tuple[Seen, ...] = (
     comes_out("mlp.hook_pre", "mlp.fc1", "mlp.gate_proj", "intermediate.dense"),
     comes_out("mlp.hook_pre", "mlp.up_proj", unless="mlp.gate_proj"),
     comes_out("mlp.hook_pre_linear", "mlp.up_proj"),
+    goes_in("mlp.hook_mid", "mlp.down_proj"),
     goes_in("mlp.hook_post", "mlp.fc2", "mlp.down_proj", "output.dense"),
     goes_in("hook_mlp_out", "drop_path", call=1),
     comes_out("hook_mlp_out", "layer_scale2", "mlp", "output.dense", unless="lambda_2"),
@@ -67,6 +69,9 @@ _TOWER: tuple[Seen, ...] = (
         where=FINAL,
     ),
     comes_out("pooling.map.hook_attn_out", "head.attention"),
+    comes_out("pooling.map.norm.hook_normalized", "head.layernorm"),
+    comes_out("pooling.map.mlp.hook_pre", "head.mlp.fc1"),
+    goes_in("pooling.map.mlp.hook_post", "head.mlp.fc2"),
     comes_out("pooling.map.hook_mlp_out", "head.mlp"),
     comes_out("pooling.map.hook_pooled", "head", view=one_token),
 )
@@ -79,7 +84,39 @@ _HEAD: tuple[Seen, ...] = (
 _LAYERS = ("layers", "encoder.layers", "encoder.layer", "model.layer")
 
 
-def correspondence(module: Any) -> Correspondence:
+# Below a text tower.
+_TEXT_TOWER: tuple[Seen, ...] = (
+    comes_out("hook_embed", "embeddings.token_embedding"),
+    comes_out("hook_full_embed", "embeddings"),
+    comes_out("hook_ln_final", "final_layer_norm", where=FINAL),
+    goes_in("pre_logits", "head"),
+)
+
+
+def correspondence(module: Any, tower: str | None = None) -> Correspondence:
+    is_whole = hasattr(module, "vision_model")
+    if is_text(module) or (is_whole and tower == "text"):
+        return _of_texts(module)
+    return _of_images(module)
+
+
+def _of_texts(module: Any) -> Correspondence:
+    tower = "text_model" if hasattr(module, "text_model") else ""
+    outside = (*below(tower, _TEXT_TOWER), goes_in("pre_logits", "text_projection"))
+    blocks = f"{tower}.encoder.layers".lstrip(".")
+    return Correspondence(blocks, IN_BLOCK, outside, text_readout, prepare)
+
+
+def text_readout(module: Any, tokens: Tensor) -> Tensor:
+    """The embedding that the adapter says a text tower gives."""
+    if hasattr(module, "get_text_features"):
+        return module.get_text_features(tokens).pooler_output
+    output = module(tokens)
+    is_projected = "text_embeds" in output
+    return output.text_embeds if is_projected else output.pooler_output
+
+
+def _of_images(module: Any) -> Correspondence:
     tower, blocks = _tower(module)
     if module.config.model_type == "timesformer":
         is_divided = module.config.attention_type == "divided_space_time"

@@ -14,10 +14,12 @@ from vitreous._optional import needs
 from vitreous.data import Preprocessing
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._saving import read_json
-from vitreous.models.adapters._network import answers
+from vitreous.models._text_config import HookedTextConfig
+from vitreous.models.adapters._network import answers, not_cached, not_downloaded
 from vitreous.models.adapters._options import LoadOptions
 from vitreous.models.adapters._parts import unsupported
 from vitreous.models.adapters._transformers_images import at_size, preprocessing_of
+from vitreous.models.adapters._transformers_tokenizer import TransformersTokenizer, tokenizer_of
 from vitreous.models.adapters._weight_files import read_weights
 
 _INDEX = "model.safetensors.index.json"
@@ -28,6 +30,10 @@ _PROCESSORS = {
     "processor_config.json": "AutoImageProcessor",
     "video_preprocessor_config.json": "AutoVideoProcessor",
 }
+_TOKENIZERS = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "merges.txt", "spiece.model"),
+)
 
 
 @dataclass(frozen=True)
@@ -38,11 +44,13 @@ class Repository:
         folder: Where `config.json` lies, and what prepares images, where that is on record.
         weights: The files of weights.
         source: What a message calls it.
+        get: Gives another file of that name; None where there is none.
     """
 
     folder: Path
     weights: tuple[Path, ...]
     source: str
+    get: "_Get"
 
     def config(self, known: frozenset[str]) -> Any:
         """The configuration, of one of the known types of models.
@@ -95,6 +103,21 @@ class Repository:
             )
             return None
 
+    def tokenizer(self, cfg: HookedTextConfig) -> TransformersTokenizer | None:
+        """The tokenizer on record; None, with a warning, where it can't be used."""
+        if not [name for name in _TOKENIZERS if self.get(name) is not None]:
+            return None
+        auto = needs("transformers", extra="hf", feature='load("hf:...")').AutoTokenizer
+        try:
+            return tokenizer_of(auto.from_pretrained(self.folder, local_files_only=True), cfg)
+        except Exception as error:
+            warnings.warn(
+                f"The tokenizer of {self.source} can't be used ({_first_line(error)}). Pass token "
+                "ids, or set `model.tokenizer`.",
+                stacklevel=2,
+            )
+            return None
+
 
 def repository(name: str, options: LoadOptions) -> Repository:
     """The files that a name stands for, downloaded where need be.
@@ -119,10 +142,10 @@ def repository(name: str, options: LoadOptions) -> Repository:
     for processor in _PROCESSORS:
         get(processor)
     if options.tensors is not None:
-        return Repository(config.parent, (), "the state dict")
+        return Repository(config.parent, (), "the state dict", get)
     if weights is not None:
-        return Repository(config.parent, (weights,), f"`{weights.name}`")
-    return Repository(config.parent, _weight_files(get, source), source)
+        return Repository(config.parent, (weights,), f"`{weights.name}`", get)
+    return Repository(config.parent, _weight_files(get, source), source, get)
 
 
 _Get = Callable[[str], Path | None]
@@ -187,28 +210,27 @@ def _on_hub(name: str, options: LoadOptions) -> _Get:
                 raise _not_cached(name, options, hub) from error
             return None
         except Exception as error:  # of the hub, its HTTP library or the file system
-            raise _refusal(name, options, hub.errors, error) from error
+            raise _refusal(name, options, hub, error) from error
 
     return get
 
 
+# What to do without the hub.
+_INSTEAD = (
+    'Pass a folder, `load("hf:FOLDER")`, or a file beside its config.json, '
+    '`weights="FOLDER/model.safetensors"`'
+)
+
+
 def _not_cached(name: str, options: LoadOptions, hub: Any) -> WeightsError:
     why = "`local_files_only` is set" if options.local_files_only else "the hub can't be reached"
-    cache = options.cache_dir or hub.constants.HF_HUB_CACHE
-    return WeightsError(
-        f"`{name}` must be downloaded once; {why}, and it isn't in the cache `{cache}`. Pass a "
-        f'folder, `load("hf:FOLDER")`, or a file beside its config.json: '
-        '`weights="FOLDER/model.safetensors"`.'
-    )
+    return not_cached(name, why, options.cache_dir or hub.constants.HF_HUB_CACHE, _INSTEAD)
 
 
-def _refusal(name: str, options: LoadOptions, errors: Any, error: Exception) -> Exception:
-    if isinstance(error, errors.GatedRepoError):
-        return WeightsError(
-            f"`{name}` must be open to you; it is gated. Accept its terms at "
-            f"https://huggingface.co/{name} and run `hf auth login`, or pass a folder: "
-            '`load("hf:FOLDER")`.'
-        )
+def _refusal(name: str, options: LoadOptions, hub: Any, error: Exception) -> Exception:
+    errors = hub.errors
+    if isinstance(error, errors.GatedRepoError):  # which is a repository that wasn't found, too
+        return not_downloaded(name, error, _INSTEAD, hub=hub, repository=name)
     if isinstance(error, errors.RevisionNotFoundError):
         return UnknownNameError(
             f"No revision of `{name}` is named {options.revision!r}. Pass a branch, tag or commit."
@@ -218,10 +240,7 @@ def _refusal(name: str, options: LoadOptions, errors: Any, error: Exception) -> 
             f"No folder and no open repository on the hub is named {name!r}. Pass "
             "ORGANIZATION/NAME, or run `hf auth login` for a private one."
         )
-    return WeightsError(
-        f"`{name}` must be downloaded whole; got {type(error).__name__} ({_first_line(error)}). "
-        'Try again, or pass a folder: `load("hf:FOLDER")`.'
-    )
+    return not_downloaded(name, error, _INSTEAD, hub=hub, repository=name)
 
 
 def _first_line(error: Exception) -> str:

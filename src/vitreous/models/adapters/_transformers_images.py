@@ -9,6 +9,8 @@ from vitreous.data import ClassNames, Preprocessing, recognized_names
 from vitreous.models._config import HookedViTConfig
 from vitreous.models.adapters._parts import unsupported
 
+# A pass of their own that keeps a picture's shape and cuts it into patches.
+_SHAPED = ("Siglip2ImageProcessor", "Siglip2ImageProcessorPil")
 # Classes with steps of their own that are the common ones, but for what pictures don't need, and
 # but for ViViT's offset, which is read apart.
 _SAME: dict[str, list[str]] = {
@@ -19,7 +21,7 @@ _SAME: dict[str, list[str]] = {
     "VideoMAEVideoProcessor": ["_preprocess"],
     "TimesformerVideoProcessor": ["_preprocess"],
     "VivitVideoProcessor": ["_preprocess", "rescale_and_normalize"],
-}
+} | dict.fromkeys(_SHAPED, ["_preprocess"])
 # One that derives from neither backend, and scales by Pillow.
 _OLD = "VivitImageProcessor"
 # A pass that scales numbers and not 8-bit levels.
@@ -46,13 +48,24 @@ def preprocessing_of(processor: Any, cfg: HookedViTConfig) -> Preprocessing:
         raise unsupported(f"`resample` must be a filter that `{scaler}` has; got {filter_!r}")
     if getattr(processor, "do_pad", None):
         raise unsupported("`do_pad` must be off, since images have one size; got True")
+    mean, std = _statistics(processor, cfg.n_channels)
+    if type(processor).__name__ in _SHAPED:
+        return Preprocessing(
+            cfg.image_shape,
+            mean,
+            std,
+            interpolation=filter_,
+            n_channels=cfg.n_channels,
+            scaler=scaler,
+            max_patches=processor.max_num_patches,
+            patch_size=_patch_size(processor, cfg),
+        )
     scaled, cropped = _sizes(processor)
     if cropped != cfg.image_shape:
         raise unsupported(
             f"An image processor must give {cfg.image_shape[0]} x {cfg.image_shape[1]} pixels, "
             f"which the model takes; got {cropped[0]} x {cropped[1]}"
         )
-    mean, std = _statistics(processor, cfg.n_channels)
     return Preprocessing(
         cropped,
         mean,
@@ -65,9 +78,24 @@ def preprocessing_of(processor: Any, cfg: HookedViTConfig) -> Preprocessing:
     )
 
 
+def _patch_size(processor: Any, cfg: HookedViTConfig) -> int:
+    """The side of the patches that a picture is cut into, whose shape is kept."""
+    position = cfg.position
+    takes_any = position is not None and position.resample is not None and position.resample.always
+    if not processor.do_resize or not takes_any or cfg.patch_shape != (processor.patch_size,) * 2:
+        raise unsupported(
+            "An image processor that keeps shapes must resize, for a model of any image size with "
+            f"patches of {processor.patch_size} pixels; got do_resize={processor.do_resize} and "
+            f"patches of {cfg.patch_shape[0]} x {cfg.patch_shape[1]}"
+        )
+    return processor.patch_size
+
+
 def at_size(processor: Any, image_size: tuple[int, int]) -> Any:
     """A processor that gives images of another size, cut out of as large a share of the picture."""
     changed = copy.deepcopy(getattr(processor, "image_processor", processor))
+    if type(changed).__name__ in _SHAPED:
+        return changed  # and is refused with a model of one size
     rows, columns = image_size
     size, crop = _plain(changed.size), _plain(getattr(changed, "crop_size", None) or {})
     if not getattr(changed, "do_center_crop", None):

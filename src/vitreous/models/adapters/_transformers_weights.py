@@ -7,12 +7,14 @@ different things by one name. Places are our own names, but for weights that are
 """
 
 import re
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._part_configs import MapConfig
+from vitreous.models.adapters._options import Tower
 from vitreous.models.adapters._parts import fuse_qkv
 from vitreous.models.adapters._transformers_videos import fold_time_dense, one_frame
 
@@ -42,6 +44,12 @@ _PLACES = {
     "pooling.map.mlp.fc_out": ("head.mlp.fc2",),
     "head.linear": ("classifier", "cls_classifier", "visual_projection"),
     "head.distillation": ("distillation_classifier",),
+}
+_TEXT_PLACES = {
+    "embedding.tokens": ("embeddings.token_embedding.weight",),
+    "embedding.pos": ("embeddings.position_embedding.weight",),
+    "ln_final": ("final_layer_norm",),
+    "head.linear": ("text_projection", "head"),
 }
 _BLOCK_PLACES = {
     "ln1": ("layernorm_before", "norm1", "layer_norm1"),
@@ -81,12 +89,18 @@ _UNREAD = re.compile(
     r"|(^|\.)(mask_token|position_ids|relative_position_index|inv_freq)$"
 )
 
+# The same of a text tower: what belongs to the image tower, and to both.
+_UNREAD_BY_TEXTS = re.compile(
+    r"^(vision_model|visual_projection|logit_scale|logit_bias)(\.|$)|(^|\.)position_ids$"
+)
+
 
 def _inverted(places: dict[str, tuple[str, ...]]) -> dict[str, str]:
     return {name: place for place, names in places.items() for name in names}
 
 
 _BY_NAME, _BY_BLOCK_NAME = _inverted(_PLACES), _inverted(_BLOCK_PLACES)
+_BY_TEXT_NAME = _inverted(_TEXT_PLACES)
 
 
 def is_unread(name: str) -> bool:
@@ -97,10 +111,23 @@ def is_unread(name: str) -> bool:
 _NORMS = ("ln1", "ln_time", "ln2", "ln_pre", "ln_final", "norm")
 
 
+def is_unread_by_texts(name: str) -> bool:
+    """The same for the text tower."""
+    return _UNREAD_BY_TEXTS.search(name) is not None
+
+
 def place_of(name: str) -> str | None:
     """The place of a weight, or None where nothing of that name is known."""
-    name = _BASE.sub("", name)
-    match, block, places = _BLOCK.match(name), "", _BY_NAME
+    return _place(_BASE.sub("", name), _BY_NAME)
+
+
+def text_place_of(name: str) -> str | None:
+    """The same in a text tower."""
+    return _place(name.removeprefix("text_model."), _BY_TEXT_NAME)
+
+
+def _place(name: str, places: dict[str, str]) -> str | None:
+    match, block = _BLOCK.match(name), ""
     if match is not None:
         block, name, places = f"blocks.{match[1]}.", match[2], _BY_BLOCK_NAME
     if name in places:
@@ -138,6 +165,28 @@ def placed(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str
     Returns:
         The weights by place, the name that each had, and the names that have no place.
     """
+    return _sorted(tensors, place_of, is_unread)
+
+
+def towers_of(tensors: dict[str, Tensor]) -> Tower:
+    """The towers that weights are of."""
+    has_texts = any("embeddings.token_embedding." in name for name in tensors)
+    has_images = any("embeddings.patch_embedding" in name for name in tensors)
+    return "both" if has_texts and has_images else "text" if has_texts else "image"
+
+
+def placed_texts(
+    tensors: dict[str, Tensor],
+) -> tuple[dict[str, Tensor], dict[str, str], list[str]]:
+    """The same for the text tower."""
+    return _sorted(tensors, text_place_of, is_unread_by_texts)
+
+
+def _sorted(
+    tensors: dict[str, Tensor],
+    place_of: Callable[[str], str | None],
+    is_unread: Callable[[str], bool],
+) -> tuple[dict[str, Tensor], dict[str, str], list[str]]:
     by_place: dict[str, Tensor] = {}
     names: dict[str, str] = {}
     unknown: list[str] = []
@@ -169,6 +218,14 @@ def _unpacked(place: str, tensor: Tensor) -> list[tuple[str, Tensor]]:
 def count_layers(by_place: dict[str, Tensor]) -> int:
     blocks = [name.split(".")[1] for name in by_place if name.startswith("blocks.")]
     return 1 + max((int(layer) for layer in blocks), default=-1)
+
+
+def assembled_text(by_place: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a text tower under our names, with everything in one piece."""
+    tensors = dict(by_place)
+    for layer in range(count_layers(by_place)):
+        fuse_qkv(tensors, f"blocks.{layer}.attn.")
+    return tensors
 
 
 def assembled(by_place: dict[str, Tensor], cfg: HookedViTConfig) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ class Case(NamedTuple):
         run: From model and inputs to logits or an embedding.
         variant: What sets this small model apart from others of its name.
         tower: Which one is compared, of a model that may have two.
+        arrange: Brings the source's stream into the order of ours, given our configuration.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Case(NamedTuple):
     run: Callable[[Any, Tensor], Tensor] = lambda model, inputs: model(inputs)
     variant: str = ""
     tower: Literal["image", "text"] | None = None
+    arrange: Callable[[Tensor, Any], Tensor] = lambda value, config: value
 
 
 class Family(NamedTuple):

@@ -37,7 +37,8 @@ class KnownModel:
         name: As the library names it; in transformers a class, with the sizes of its config's
             defaults.
         parameters: Of the source's module, in full size.
-        image: Pixel rows and columns that it is made for, `"224x224"`; None where it takes texts.
+        image: Pixel rows and columns that it is made for, `"224x224"`, with frames in front where
+            it takes clips, `"8x224x224"`; None where it takes texts.
         tokens: Tokens of such an image, or of the longest text; class and register tokens included.
         layers: Blocks.
         width: Channels of the residual stream.

@@ -1,42 +1,52 @@
 """The work behind `vitreous check`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 import torch
 
-from vitreous.models import CheckReport, load_with_original
+from vitreous.models import HookedCLIP, Tower, load_with_original
+
+_TOWERS: dict[str, Tower] = {each: each for each in get_args(Tower)}
 
 
 def check_model(
-    name: str, weights: Path | None, images: Sequence[Path], device: str, tower: str
-) -> tuple[CheckReport, str]:
+    name: str, weights: Path | None, images: Sequence[Path], device: str, tower: str | None
+) -> Iterator[tuple[str, bool]]:
     """Runs the identities of a model, and compares it with its source where it has one.
 
-    Returns:
-        The tables, and what is to be said below them.
+    Yields:
+        A table and whether all of it holds, for each tower that there is.
     """
-    kind = _tower(tower, images)
-    loaded = load_with_original(name, weights=weights, device=_device(device), tower=kind)
-    model: Any = loaded.model
-    original = loaded.original
+    place, asked = _device(device), _tower(tower, images)
+    loaded = load_with_original(name, weights=weights, device=place, tower=asked)
+    if not isinstance(loaded.model, HookedCLIP):
+        yield _table(name, loaded, images)
+        return
+    for each in ("image", "text"):
+        alone = load_with_original(name, weights=weights, device=place, tower=each)
+        table, holds = _table(name, alone, images if each == "image" else ())
+        yield f"{each} tower\n{table}\n", holds
+
+
+def _table(name: str, loaded: Any, images: Sequence[Path]) -> tuple[str, bool]:
+    model, original = loaded
     pictures = model.preprocess(list(images)) if images else None
     report = model.check(pictures, source=None if original is None else original())
-    if original is None:
-        return report, f"`{name}` has no source library to compare it with."
-    return report, ""
+    remark = f"\n`{name}` has no source library to compare it with." if original is None else ""
+    return f"{report}{remark}", bool(report)
 
 
-def _tower(name: str, images: Sequence[Path]) -> Literal["image", "text"]:
-    if name not in ("image", "text"):
-        raise ValueError(f"`--tower` must be image or text; got {name!r}. Pass one of them.")
+def _tower(name: str | None, images: Sequence[Path]) -> Tower | None:
+    if name is not None and name not in _TOWERS:
+        raise ValueError(f"`--tower` must be image, text or both; got {name!r}. Pass one of them.")
     if name == "text" and images:
         raise ValueError(
             f"`--image` must go with an image tower; got {len(images)} with a text tower. "
             "Leave it out."
         )
-    return name
+    return None if name is None else _TOWERS[name]
 
 
 def _device(name: str) -> torch.device:

@@ -90,17 +90,18 @@ def check(
     ] = None,
     device: Annotated[str, typer.Option(help="Where to run; it must know float64.")] = "cpu",
     tower: Annotated[
-        str, typer.Option(help="Of a model of images and texts: image or text.")
-    ] = "image",
+        str | None,
+        typer.Option(help="Of a model of images and texts: image, text or both, the default."),
+    ] = None,
 ) -> None:
     """Compare a model with its source library, value by value; exit code 1 if they differ."""
     from vitreous.app._check import check_model
 
-    report, remark = check_model(model, weights, image or (), device, tower)
-    print(report)
-    if remark:
-        print(remark)
-    if not report:
+    held = []
+    for table, holds in check_model(model, weights, image or (), device, tower):
+        print(table)
+        held.append(holds)
+    if not all(held):
         raise typer.Exit(1)
 
 

@@ -13,6 +13,7 @@ from vitreous.models._cache import TransformerCache
 from vitreous.models._check import CheckReport, CheckRow
 from vitreous.models._checkpoints import kept_steps
 from vitreous.models._clip import CLIPCaches, HookedCLIP
+from vitreous.models._clip_check import CLIPCheckReport
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._factored_matrix import FactoredMatrix
 from vitreous.models._layout import TokenLayout
@@ -49,6 +50,7 @@ from vitreous.models._text_layout import TextLayout
 from vitreous.models._transformer import GlassTransformer
 from vitreous.models._vit import HookedViT
 from vitreous.models._zero_shot import ZeroShotClassifier
+from vitreous.models.adapters import Tower
 
 __all__ = [
     "MLP",
@@ -57,6 +59,7 @@ __all__ = [
     "AttentionNames",
     "Block",
     "CLIPCaches",
+    "CLIPCheckReport",
     "CheckReport",
     "CheckRow",
     "FactoredMatrix",
@@ -83,6 +86,7 @@ __all__ = [
     "TextLayout",
     "TokenLayout",
     "Tokenizer",
+    "Tower",
     "TransformerCache",
     "ZeroShotClassifier",
     "as_numbers",

@@ -12,6 +12,7 @@ from torch.nn import functional
 from vitreous.data import ClassNames, Preprocessing
 from vitreous.hooks import Means
 from vitreous.models._cache import TransformerCache
+from vitreous.models._clip_check import CLIPCheckReport, check_both
 from vitreous.models._saving import save_pretrained
 from vitreous.models._target import Target
 from vitreous.models._text import HookedTextTransformer, Tokenizer
@@ -191,6 +192,22 @@ class HookedCLIP(nn.Module):
             name: How reports call it.
         """
         return prompt_target(self, what, minus, name)
+
+    def check(
+        self,
+        images: Float[Tensor, "images channels rows columns"] | None = None,
+        texts: Tensor | None = None,
+        *,
+        source: nn.Module | None = None,
+    ) -> CLIPCheckReport:
+        """Runs the identities of both towers, and compares them with those of a source.
+
+        Args:
+            images: Two or more preprocessed images; None draws random ones.
+            texts: Two or more texts as token ids; None draws random ones.
+            source: The module that this model was converted from; see `HookedViT.check`.
+        """
+        return check_both(self, images, texts, source)
 
     # ---- folders
 

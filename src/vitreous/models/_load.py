@@ -76,8 +76,9 @@ def load(
 
     Args:
         name: A shipped model (`"digits"`), a name behind its source (`"timm:NAME"`,
-            `"hf:OWNER/NAME"`, `"open_clip:ARCH/TAG"`, `"torchvision:NAME"`, `"prisma:NAME"`), or a
-            folder that `save_pretrained` made.
+            `"hf:OWNER/NAME"`, `"open_clip:ARCH/TAG"`, `"torchvision:NAME"`, `"prisma:FOLDER"`),
+            or a folder: one that `save_pretrained` made, or one that transformers, timm, open_clip
+            or Prisma wrote.
         tower: What to load of a model of images and texts: its `"image"` or `"text"` tower, or
             `"both"`, a `HookedCLIP`. None means all that its weights have.
         weights: A safetensors file to read instead of downloading.
@@ -121,7 +122,7 @@ def load_with_original(
     *,
     weights: str | os.PathLike[str] | None = None,
     device: torch.device | str | None = None,
-    tower: Literal["image", "text"] = "image",
+    tower: adapters.Tower | None = None,
 ) -> adapters.Loaded:
     """A model, as `load` gives it, and the source library's own, to compare it with."""
     options = adapters.LoadOptions(None if weights is None else Path(weights), tower=tower)
@@ -146,6 +147,9 @@ def _load(
         model = _load_folder(text, shipped_folder() / text, options, checkpoint)
         model.card.setdefault("source", "shipped")
     elif os.path.isdir(text):
+        foreign = adapters.writer_of(Path(text))
+        if foreign is not None:
+            return _load(foreign, options, checkpoint, device)
         model = _load_folder(text, Path(text), options, checkpoint)
     else:
         known = [*shipped_models(), *(f"{each}:NAME" for each in adapters.LOADERS)]

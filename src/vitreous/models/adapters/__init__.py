@@ -20,6 +20,7 @@ from typing import Any
 
 from torch import nn
 
+from vitreous.models.adapters._folders import writer_of
 from vitreous.models.adapters._loaded import Loaded
 from vitreous.models.adapters._options import LoadOptions, Tower
 
@@ -33,6 +34,7 @@ __all__ = [
     "converter",
     "correspondence",
     "loader",
+    "writer_of",
 ]
 
 # The prefix of a name, and the adapter that loads it.

@@ -1,14 +1,16 @@
 """timm's transformers of images, from a name or from a module."""
 
+from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import nn
 
-from vitreous._errors import unknown
+from vitreous._errors import WeightsError, unknown
 from vitreous.models._config import HookedViTConfig
-from vitreous.models._saving import load_tensors, read_tensors
+from vitreous.models._saving import load_tensors
 from vitreous.models._vit import HookedViT
 from vitreous.models.adapters._loaded import Loaded
 from vitreous.models.adapters._options import LoadOptions, Weights
@@ -18,20 +20,28 @@ from vitreous.models.adapters._timm_correspondence import correspondence as corr
 from vitreous.models.adapters._timm_download import download
 from vitreous.models.adapters._timm_images import labels_of, preprocessing_of
 from vitreous.models.adapters._timm_source import Tensors, timm_module
+from vitreous.models.adapters._weight_files import read_weights
 
 OPTIONS = frozenset({"weights", "revision", "cache_dir", "local_files_only", "image_size"})
+
+_FOLDER = "local-dir:"
 
 # ---- from a name
 
 
 def load(name: str, options: LoadOptions) -> Loaded:
-    """Loads a model that timm knows by name, from its hub or from a safetensors file."""
+    """Loads a model that timm knows by name, from its hub or from a safetensors file.
+
+    `local-dir:PATH` is a folder in the form that timm pushes to the hub.
+    """
     timm = timm_module("timm")
     _check_name(timm, name)
+    if name.startswith(_FOLDER) and not options.has_weights:
+        options = replace(options, weights=_weights_in(Path(name.removeprefix(_FOLDER))))
     resized = {} if options.image_size is None else {"img_size": options.image_size}
     skeleton = _skeleton(timm, name, **resized)
     read_model(skeleton)  # refuses before anything is downloaded
-    given = options.given(read_tensors)
+    given = options.given(read_weights)
     if given is None:
         module, source = download(timm, name, skeleton.pretrained_cfg, options)
     else:
@@ -48,7 +58,20 @@ def describe(name: str, options: LoadOptions) -> HookedViTConfig:
     return read_model(_skeleton(timm, name)).config
 
 
+def _weights_in(folder: Path) -> Path:
+    """The file of weights in a folder of timm's."""
+    names = ("model.safetensors", "pytorch_model.bin")
+    found = [folder / each for each in names if (folder / each).is_file()]
+    if not found:
+        raise WeightsError(
+            f"`{folder}` must have {' or '.join(names)}; got neither. Pass `weights=`."
+        )
+    return found[0]
+
+
 def _check_name(timm: ModuleType, name: str) -> None:
+    if name.startswith(_FOLDER):
+        return
     architecture, dot, _ = name.partition(".")
     if not timm.is_model(architecture):
         raise unknown("timm model", name, timm.list_models(), "`timm.list_models()` lists all.")

@@ -3,7 +3,13 @@
 from typing import Any
 
 from vitreous._optional import needs
-from vitreous.data import IMAGENET_SIZES, ClassNames, Preprocessing, imagenet_names
+from vitreous.data import (
+    IMAGENET_SIZES,
+    ClassNames,
+    Preprocessing,
+    imagenet_names,
+    recognized_names,
+)
 from vitreous.models._config import HookedViTConfig
 
 
@@ -32,14 +38,16 @@ def preprocessing_of(module: Any, cfg: HookedViTConfig) -> Preprocessing | None:
 
 
 def labels_of(module: Any) -> ClassNames | None:
-    """ImageNet's names with their synonyms, where the weights on record are of its classes.
+    """The names on record; ImageNet's, with synonyms, where the weights are of its classes.
 
-    Number and record are all there is to go by: a head of as many classes that was trained on
+    Of ImageNet's, number and record are all there is to go by: a head of as many classes that was trained on
     something else and left the record as it was gets these names too.
     """
     about = getattr(module, "pretrained_cfg", None) or {}
     has_weights = any(about.get(source) for source in ("url", "hf_hub_id", "file"))
-    n_classes = module.num_classes
+    n_classes, names = module.num_classes, about.get("label_names")
+    if names is not None and len(names) == n_classes:
+        return recognized_names(names)
     if not has_weights or n_classes != about.get("num_classes") or n_classes not in IMAGENET_SIZES:
         return None
     return imagenet_names(n_classes)

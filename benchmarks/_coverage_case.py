@@ -18,7 +18,8 @@ class Case(NamedTuple):
         config: What such a model is made of, in our terms: a configuration of ours.
         run: From model and inputs to logits or an embedding.
         variant: What sets this small model apart from others of its name.
-        tower: Which one is compared, where the small model has two.
+        tower: Which one is compared, of a model that may have two.
+        arrange: Brings the source's stream into the order of ours, given our configuration.
     """
 
     name: str
@@ -29,7 +30,8 @@ class Case(NamedTuple):
     config: Callable[[Any], Any]
     run: Callable[[Any, Tensor], Tensor] = lambda model, inputs: model(inputs)
     variant: str = ""
-    tower: Literal["image", "text"] = "image"
+    tower: Literal["image", "text"] | None = None
+    arrange: Callable[[Tensor, Any], Tensor] = lambda value, config: value
 
 
 class Family(NamedTuple):

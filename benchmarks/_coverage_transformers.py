@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks._coverage_case import Case, Family
-from tests.parity import transformers_models, transformers_texts
+from tests.parity import transformers_models, transformers_texts, video_models
 from vitreous.models.adapters import (
     _transformers_config,
     _transformers_text,
     _transformers_weights,
 )
+from vitreous.models.adapters._transformers_correspondence import readout
+from vitreous.models.adapters._transformers_video_correspondence import frame_first
 
 
 def _image_cases() -> Iterator[Case]:
@@ -23,6 +25,7 @@ def _image_cases() -> Iterator[Case]:
             _image_config,
             transformers_models.readout,
             variant,
+            "image",
         )
 
 
@@ -51,7 +54,25 @@ def _text_config(model: Any) -> Any:
     return _transformers_text.read_text_config(model, by_place)
 
 
+def _video_cases() -> Iterator[Case]:
+    for variant, (name, _) in video_models.CASES.items():
+        yield Case(
+            name,
+            lambda variant=variant: video_models.random_model(variant),
+            video_models.random_inputs,
+            transformers_models.layers_of,
+            lambda name=name: video_models.whole(name),
+            _image_config,
+            readout,
+            variant,
+            arrange=frame_first
+            if name.startswith("Timesformer")
+            else Case._field_defaults["arrange"],
+        )
+
+
 FAMILIES = [
     Family("transformers", "image", _image_cases, 1.0),
     Family("transformers", "text", _text_cases, 1.0),
+    Family("transformers", "video", _video_cases, 1.0),
 ]

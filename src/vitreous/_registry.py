@@ -37,7 +37,8 @@ class KnownModel:
         name: As the library names it; in transformers a class, with the sizes of its config's
             defaults.
         parameters: Of the source's module, in full size.
-        image: Pixel rows and columns that it is made for, `"224x224"`; None where it takes texts.
+        image: Pixel rows and columns that it is made for, `"224x224"`, with frames in front where
+            it takes clips, `"8x224x224"`; None where it takes texts.
         tokens: Tokens of such an image, or of the longest text; class and register tokens included.
         layers: Blocks.
         width: Channels of the residual stream.
@@ -110,8 +111,8 @@ class ModelTable(tuple[KnownModel, ...]):
 def _cells(model: KnownModel) -> tuple[str, ...]:
     tokens = "" if model.tokens is None else str(model.tokens)
     count = "" if model.parameters is None else short(model.parameters)
-    readout = model.readout or ""
-    return (model.library, model.family, model.name, count, tokens, readout, model.verified)
+    sizes = (count, tokens, model.readout or "")
+    return (model.library, model.family, model.name, *sizes, model.verified)
 
 
 def short(count: int) -> str:

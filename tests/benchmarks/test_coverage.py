@@ -42,6 +42,11 @@ SAMPLE = {
         "ViTMAEModel",
         "ViTModel",
     ],
+    "transformers video": [
+        "TimesformerForVideoClassification",
+        "VideoMAEForVideoClassification",
+        "VivitModel",
+    ],
     "open_clip image": ["EVA02-B-16", "ViT-B-16-SigLIP", "ViT-B-32-quickgelu", "coca_ViT-B-32"],
     "transformers text": ["CLIPModel", "Siglip2TextModel"],
     "open_clip text": ["ViT-B-16-SigLIP", "ViT-B-32-quickgelu", "coca_ViT-B-32"],

@@ -189,8 +189,9 @@ def test_normalized_rows_add_up_to_the_normalized_stream_less_its_bias(cfg, data
     model, _, cache = run(cfg, remove_batch_dim=single)
     layer = data.draw(st.integers(0, cfg.n_layers - 1))
     rows = cache.decompose_resid(layer, incl_bias=True, apply_ln=True, positions=[0, -1])
-    bias = model.blocks[layer].ln1.b
-    expected = at(cache["normalized", layer, "ln1"], cache, [0, -1])
+    names = model.blocks[layer].attentions[0]
+    bias = model.blocks[layer].norm_of(names).b
+    expected = at(cache["normalized", layer, names.norm], cache, [0, -1])
     assert_equal(rows.sum(0), expected if bias is None else expected - bias)
     if cfg.has_resid_mid:
         rows = cache.get_full_resid_decomposition(layer, mlp_input=True, apply_ln=True)

@@ -45,16 +45,14 @@ def test_a_model_in_half_precision_is_checked_in_double():
     assert build(THREE).half().check()
 
 
-def leaky_block(self, resid):
+def leaky_block(self, resid, *where):
     resid = self.hook_resid_pre(resid)
-    resid = self.hook_resid_mid(
-        resid + 1.001 * self.hook_attn_out(self.attend(self.ln1(resid), {}))
-    )
+    resid = self.hook_resid_mid(resid + 1.001 * self.hook_attn_out(self.attn(self.ln1(resid))))
     mlp_in = self.ln2(resid)
     return self.hook_resid_post(resid + self.hook_mlp_out(self.mlp(mlp_in)))
 
 
-def explicit_without_scale(self, q, k):
+def explicit_without_scale(self, q, k, *where):
     return q.transpose(1, 2) @ k.permute(0, 2, 3, 1)
 
 
@@ -62,9 +60,9 @@ def scale_without_eps(self, x):
     return self.centered(x).pow(2).mean(-1, keepdim=True).sqrt()
 
 
-def forgetful_embed(self, images):
+def forgetful_embed(self, images, *where):
     self.calls = getattr(self, "calls", 0) + 1
-    return embed(self, images) * (1 + 0.01 * self.calls)
+    return embed(self, images, *where) * (1 + 0.01 * self.calls)
 
 
 embed = HookedViT.embed
@@ -100,11 +98,9 @@ TINY = 1 + 1e-13  # seen where paths are the same, and within rounding where two
 
 
 def in_sums_of_blocks(patch):
-    def forward(self, resid):
+    def forward(self, resid, *where):
         resid = self.hook_resid_pre(resid)
-        resid = self.hook_resid_mid(
-            (resid + self.hook_attn_out(self.attend(self.ln1(resid), {}))) * TINY
-        )
+        resid = self.hook_resid_mid((resid + self.hook_attn_out(self.attn(self.ln1(resid)))) * TINY)
         return self.hook_resid_post(resid + self.hook_mlp_out(self.mlp(self.ln2(resid))))
 
     patch.setattr(Block, "forward", forward)
@@ -156,8 +152,12 @@ def in_constants(patch):
 
 
 def in_what_enters_a_restart(patch):
-    enter = HookedViT._resid
-    patch.setattr(HookedViT, "_resid", lambda self, *x: enter(self, *x) * TINY)
+    run = HookedViT.forward
+
+    def forward(self, x, **how):
+        return run(self, x if how.get("start_at_layer") is None else x * TINY, **how)
+
+    patch.setattr(HookedViT, "forward", forward)
 
 
 def in_hooks(patch):

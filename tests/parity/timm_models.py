@@ -118,7 +118,10 @@ def residuals(run: Callable[[], Tensor], blocks: Any) -> dict[str, Tensor]:
     seen: dict[str, Tensor] = {}
 
     def tap(layer: int) -> Callable[..., None]:
-        return lambda _part, _inputs, out: seen.update({f"blocks.{layer}.hook_resid_post": out})
+        name = f"blocks.{layer}.hook_resid_post"
+        return lambda _part, _inputs, out: seen.update(
+            {name: out[0] if isinstance(out, tuple) else out}
+        )
 
     handles = [block.register_forward_hook(tap(layer)) for layer, block in enumerate(blocks)]
     logits = run()

@@ -1,5 +1,6 @@
 """How the values inside of one block follow from one another."""
 
+import itertools
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ class BlockRules:
         """The sums that the block declares."""
         rules: dict[str, Rule] = {}
         names = [each.names for each in self.attentions]
-        for before, after in zip(names, names[1:], strict=False):
+        for before, after in itertools.pairwise(names):
             rules[after.reads] = sum_of(before.reads, before.adds)
         last, block = names[-1], self.block
         if block.mlp is None:

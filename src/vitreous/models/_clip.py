@@ -113,7 +113,9 @@ class HookedCLIP(nn.Module):
         logits = images @ texts.T * self.logit_scale.exp()
         return logits if self.logit_bias is None else logits + self.logit_bias
 
-    def encode_image(self, images: Any, *, normalize: bool = True) -> Float[Tensor, "b d_embed"]:
+    def encode_image(
+        self, images: Any, *, normalize: bool = True
+    ) -> Float[Tensor, "batch d_embed"]:
         """Embeddings of images `[images, d_embed]`.
 
         Args:
@@ -124,7 +126,7 @@ class HookedCLIP(nn.Module):
         embedded = self.image(images if is_ready else self.preprocess(images))
         return functional.normalize(embedded, dim=-1) if normalize else embedded
 
-    def encode_text(self, texts: Any, *, normalize: bool = True) -> Float[Tensor, "b d_embed"]:
+    def encode_text(self, texts: Any, *, normalize: bool = True) -> Float[Tensor, "batch d_embed"]:
         """Embeddings of texts `[texts, d_embed]`.
 
         Args:

@@ -359,23 +359,23 @@ class HookedViTConfig(TransformerConfig):
             self.tubelet,
             "Pass another of the two",
         )
+        position, is_clip = self.position, self.places[0] > 1
         turns = self.attention.rotary is not None or self.attention.relative_bias
         require(
-            self.places[0] == 1 or not turns,
+            not (is_clip and turns),
             "`attention.rotary` and `attention.relative_bias` know rows and columns alone",
             f"{self.places[0]} frames of patches",
             "Pass positions that are added",
         )
-        waves = self.position is not None and self.position.kind == "sincos"
+        is_own = is_clip and position is not None and position.frames == "own"
         require(
-            self.places[0] == 1 or not waves or self.position.frames == "added",  # type: ignore[union-attr]
+            not (is_own and position is not None and position.kind == "sincos"),
             "Sin-cos positions of clips must be the same in each frame",
             "PositionConfig(frames='own')",
             "Pass frames='added', or learned positions",
         )
-        resamples = self.position is not None and self.position.resample is not None
         require(
-            self.places[0] == 1 or not resamples or self.position.frames == "added",  # type: ignore[union-attr]
+            not (is_own and position is not None and position.resample is not None),
             "`position.resample` knows rows and columns alone",
             f"{self.places[0]} frames with positions of their own",
             "Leave it out, or pass frames='added'",

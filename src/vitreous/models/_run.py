@@ -125,5 +125,5 @@ class TransformerRun(ActivationCache):
         end = self._end(layer, mlp_input=mlp_input)
         if end == self.model.cfg.n_layers:
             return self.model.ln_final, "ln_final"
-        name = "ln2" if mlp_input else "ln1"
+        name = "ln2" if mlp_input else self.model.blocks[end].attentions[0].norm
         return getattr(self.model.blocks[end], name), f"blocks.{end}.{name}"

@@ -76,8 +76,8 @@ class OverTime(Reach):
 
     def fused(self, q: Heads, k: Heads, v: Heads, attend: Attend) -> Heads:
         sequences = [self._by_frame(x).transpose(1, 2).flatten(0, 1) for x in (q, k, v)]
-        z = attend(*sequences).unflatten(0, (len(q), len(sequences[0]) // max(len(q), 1)))
-        z = z.transpose(1, 2).flatten(1, 2)
+        n_places = (q.shape[1] - self.n_prefix) // self.n_frames
+        z = attend(*sequences).unflatten(0, (len(q), n_places)).transpose(1, 2).flatten(1, 2)
         return torch.cat([z.new_zeros(q[:, : self.n_prefix].shape), z], 1)
 
 

@@ -182,7 +182,9 @@ class GlassTransformer(WeightViews, HookedModule):
             return None
         return self._returned(resid, where, return_type)
 
-    def embed(self, inputs: Tensor, layout: Layout | None = None) -> Float[Tensor, "b t d"]:
+    def embed(
+        self, inputs: Tensor, layout: Layout | None = None
+    ) -> Float[Tensor, "batch tokens d_model"]:
         """The residual stream `[batch tokens d_model]` that enters the first block.
 
         Args:

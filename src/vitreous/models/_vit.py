@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vitreous.data import ClassNames, Preprocessing
+from vitreous.models._clips import clips_of
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._embedding import Embedding
 from vitreous.models._grid import grid_for, has_fixed_tokens, layout_of
@@ -64,18 +65,24 @@ class HookedViT(GlassTransformer):
         # `load` makes HookedViTs, so it lies above this module.
         return importlib.import_module("vitreous.models").load(name, tower="image", **how)
 
-    def preprocess(self, image: Any) -> Float[Tensor, "batch channels rows columns"]:
+    def preprocess(self, image: Any) -> Float[Tensor, "batch *frames channels rows columns"]:
         """One image or many, as a batch that the model takes, on its device and in its dtype.
 
         Args:
-            image: A path, a PIL image, a uint8 array `[rows, columns, 3]`, or a list of them.
+            image: A path, a PIL image, a uint8 array `[rows, columns, 3]`, or a list of them. Of
+                clips a list of such frames, or a uint8 array `[frames, rows, columns, 3]`, or
+                a list of clips; each frame is prepared as an image is.
         """
         if self.preprocessing is None:
             raise ValueError(
                 "`preprocess` needs to know how the model's images were prepared; got a model "
                 "without `preprocessing`. Set `model.preprocessing = vt.data.Preprocessing(...)`."
             )
-        return self.preprocessing(image).to(self.placement)
+        if not self.cfg.takes_clips:
+            return self.preprocessing(image).to(self.placement)
+        clips = clips_of(image, self.cfg.n_frames)
+        frames = self.preprocessing([frame for clip in clips for frame in clip])
+        return frames.unflatten(0, (len(clips), self.cfg.n_frames)).to(self.placement)
 
     def layout_for(self, inputs: Float[Tensor, "..."]) -> TokenLayout:
         """Where tokens are in a pass on these images."""

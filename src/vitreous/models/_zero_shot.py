@@ -40,7 +40,7 @@ class ZeroShotClassifier(nn.Module):
     def __init__(
         self,
         image: "HookedViT",
-        weights: Float[Tensor, "classes d_embed"],
+        weights: Float[Tensor, "labels d_embed"],
         scale: Tensor,
         bias: Tensor | None,
         labels: ClassNames | None = None,
@@ -81,13 +81,11 @@ class ZeroShotClassifier(nn.Module):
 
     def forward(
         self, images: Float[Tensor, "images channels rows columns"]
-    ) -> Float[Tensor, "images classes"]:
+    ) -> Float[Tensor, "images labels"]:
         """Logits of preprocessed images."""
         return self.logits(self.image(images))
 
-    def logits(
-        self, embeddings: Float[Tensor, "images d_embed"]
-    ) -> Float[Tensor, "images classes"]:
+    def logits(self, embeddings: Float[Tensor, "images d_embed"]) -> Float[Tensor, "images labels"]:
         """Logits of embeddings, which need not be normalized."""
         embeddings = functional.normalize(embeddings, dim=-1)
         return embeddings @ self.weights.T * self.scale + self.bias

@@ -1,11 +1,11 @@
 """The vision transformers of transformers, from a name, a folder or a module.
 
 ViT (DINO's too), DeiT, ViT-MAE, DINOv2 and DINOv3, BEiT, and CLIP, SigLIP and SigLIP 2, both
-towers; of videos ViViT, VideoMAE and TimeSformer. What is read is what the class gives as logits
-or embeddings. Bare models give their
-normalized class token (`last_hidden_state[:, 0]`; BEiT as its config says, SigLIP what its head
-pools): the dense layer with a tanh that some have behind it is a remnant of pretraining and no
-part of the readout. Of a model with two towers, each has its projection.
+towers; of videos ViViT, VideoMAE and TimeSformer. What is read is what the class gives as logits or
+embeddings. Bare models give their normalized class token (`last_hidden_state[:, 0]`; BEiT and
+VideoMAE as their config says, SigLIP what its head pools): the dense layer with a tanh that some
+have behind it is a remnant of pretraining and no part of the readout. Of a model with two towers,
+each has its projection.
 
 ViT-MAE hides patches at random wherever it is run; here it sees all of them, in reading order:
 the source at `mask_ratio=0`, whose tokens come in the order of its noise and are these once that is

@@ -14,30 +14,49 @@ from vitreous.models.adapters._correspondence import (
     goes_in,
     normalized_last,
     one_token,
+    third,
 )
 from vitreous.models.adapters._transformers_config import vision_config
 from vitreous.models.adapters._transformers_text import is_text
+from vitreous.models.adapters._transformers_video_correspondence import (
+    DIVIDED,
+    OUTSIDE,
+    frame_first,
+)
+from vitreous.models.adapters._transformers_videos import clips_of, read_token
 
-IN_BLOCK: tuple[Seen, ...] = (
+_ATTENTION: tuple[Seen, ...] = (
     comes_out("ln1.hook_normalized", "layernorm_before", "norm1", "layer_norm1"),
     *(
         comes_out(f"attn.hook_{x}", f"attention.{x}_proj", f"self_attn.{x}_proj", view=by_heads)
         for x in "qkv"
     ),
+    *(
+        comes_out(f"attn.hook_{x}", f"attention.attention.{name}", view=by_heads)
+        for x, name in (("q", "query"), ("k", "key"), ("v", "value"))
+    ),
+    *(
+        comes_out(f"attn.hook_{x}", "attention.attention.qkv", view=third(place))
+        for place, x in enumerate("qkv")
+    ),
     goes_in("attn.hook_z", "attention.o_proj", "self_attn.out_proj", view=by_heads),
+    goes_in("attn.hook_z", "attention.output.dense", view=by_heads),
     # BEiT has one drop path, behind LayerScale, for attention and then for the MLP.
     goes_in("hook_attn_out", "drop_path", call=0),
     comes_out("hook_attn_out", "layer_scale1", "attention", "self_attn", unless="lambda_1"),
+)
+_MLP: tuple[Seen, ...] = (
     goes_in("hook_resid_mid", "layernorm_after", "norm2", "layer_norm2"),
     comes_out("ln2.hook_normalized", "layernorm_after", "norm2", "layer_norm2"),
-    comes_out("mlp.hook_pre", "mlp.fc1", "mlp.gate_proj"),
+    comes_out("mlp.hook_pre", "mlp.fc1", "mlp.gate_proj", "intermediate.dense"),
     comes_out("mlp.hook_pre", "mlp.up_proj", unless="mlp.gate_proj"),
     comes_out("mlp.hook_pre_linear", "mlp.up_proj"),
     goes_in("mlp.hook_mid", "mlp.down_proj"),
-    goes_in("mlp.hook_post", "mlp.fc2", "mlp.down_proj"),
+    goes_in("mlp.hook_post", "mlp.fc2", "mlp.down_proj", "output.dense"),
     goes_in("hook_mlp_out", "drop_path", call=1),
-    comes_out("hook_mlp_out", "layer_scale2", "mlp", unless="lambda_2"),
+    comes_out("hook_mlp_out", "layer_scale2", "mlp", "output.dense", unless="lambda_2"),
 )
+IN_BLOCK = (*_ATTENTION, *_MLP)
 
 # Below the tower.
 _TOWER: tuple[Seen, ...] = (
@@ -57,7 +76,10 @@ _TOWER: tuple[Seen, ...] = (
     comes_out("pooling.map.hook_pooled", "head", view=one_token),
 )
 # Below the model.
-_HEAD: tuple[Seen, ...] = (goes_in("pre_logits", "classifier", "visual_projection"),)
+_HEAD: tuple[Seen, ...] = (
+    comes_out("hook_ln_final", "fc_norm", view=normalized_last, where=FINAL),
+    goes_in("pre_logits", "classifier", "visual_projection"),
+)
 
 _LAYERS = ("layers", "encoder.layers", "encoder.layer", "model.layer")
 
@@ -96,6 +118,16 @@ def text_readout(module: Any, tokens: Tensor) -> Tensor:
 
 def _of_images(module: Any) -> Correspondence:
     tower, blocks = _tower(module)
+    if module.config.model_type == "timesformer":
+        is_divided = module.config.attention_type == "divided_space_time"
+        return Correspondence(
+            f"{tower}.{blocks}".lstrip("."),
+            (*(DIVIDED if is_divided else _ATTENTION), *_MLP),
+            (*below(tower, OUTSIDE), *_HEAD),
+            readout,
+            prepare,
+            frame_first,
+        )
     return Correspondence(
         f"{tower}.{blocks}".lstrip("."),
         IN_BLOCK,
@@ -130,7 +162,7 @@ def prepare(module: Any) -> None:
 def readout(module: Any, images: Tensor) -> Tensor:
     """The logits or embeddings that the adapter says the class gives."""
     config = vision_config(module)
-    inputs: dict[str, Any] = {"pixel_values": images}
+    inputs: dict[str, Any] = {"pixel_values": clips_of(module, images)}
     if hasattr(config, "num_patches"):
         inputs = _flat_patches(images, config.patch_size)
     if hasattr(config, "mask_ratio"):
@@ -141,10 +173,14 @@ def readout(module: Any, images: Tensor) -> Tensor:
     for name in ("logits", "image_embeds"):
         if name in output:
             return output[name]
-    if config.model_type in ("vit", "deit", "vit_mae"):  # whose poolers are of pretraining
-        return output.last_hidden_state[:, 0]
+    if config.model_type in _TOKENS:  # whose poolers are of pretraining
+        return read_token(output, config)
     pooled = output.pooler_output
     return output.last_hidden_state if pooled is None else pooled
+
+
+# Types of models whose bare class gives tokens.
+_TOKENS = ("vit", "deit", "vit_mae", "vivit", "videomae", "timesformer")
 
 
 def _flat_patches(images: Tensor, size: int) -> dict[str, Tensor]:

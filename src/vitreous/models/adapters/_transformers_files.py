@@ -24,7 +24,12 @@ from vitreous.models.adapters._weight_files import read_weights
 
 _INDEX = "model.safetensors.index.json"
 _WEIGHTS = ("model.safetensors", _INDEX, "pytorch_model.bin")
-_PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+# The files that say how inputs are prepared, and what reads them.
+_PROCESSORS = {
+    "preprocessor_config.json": "AutoImageProcessor",
+    "processor_config.json": "AutoImageProcessor",
+    "video_preprocessor_config.json": "AutoVideoProcessor",
+}
 _TOKENIZERS = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "merges.txt", "spiece.model"),
@@ -81,9 +86,10 @@ class Repository:
 
         With `image_size` it does it at that size, whatever the record says.
         """
-        if not any((self.folder / name).is_file() for name in _PROCESSORS):
+        there = [kind for name, kind in _PROCESSORS.items() if (self.folder / name).is_file()]
+        if not there:
             return None
-        auto = needs("transformers", extra="hf", feature='load("hf:...")').AutoImageProcessor
+        auto = getattr(needs("transformers", extra="hf", feature='load("hf:...")'), there[0])
         try:
             processor = auto.from_pretrained(self.folder, local_files_only=True)
             if image_size is not None:

@@ -9,14 +9,21 @@ from vitreous.data import ClassNames, Preprocessing, recognized_names
 from vitreous.models._config import HookedViTConfig
 from vitreous.models.adapters._parts import unsupported
 
-# Classes with a pass of their own that is the common one, but for what pictures don't need.
-_SAME = (
-    *("BeitImageProcessor", "BeitImageProcessorPil"),
-    *("VideoMAEImageProcessor", "VideoMAEImageProcessorPil"),
-    *("VideoMAEVideoProcessor", "TimesformerVideoProcessor"),
-)
 # A pass of their own that keeps a picture's shape and cuts it into patches.
 _SHAPED = ("Siglip2ImageProcessor", "Siglip2ImageProcessorPil")
+# Classes with steps of their own that are the common ones, but for what pictures don't need, and
+# but for ViViT's offset, which is read apart.
+_SAME: dict[str, list[str]] = {
+    "BeitImageProcessor": ["_preprocess"],
+    "BeitImageProcessorPil": ["_preprocess"],
+    "VideoMAEImageProcessor": ["_preprocess"],
+    "VideoMAEImageProcessorPil": ["_preprocess"],
+    "VideoMAEVideoProcessor": ["_preprocess"],
+    "TimesformerVideoProcessor": ["_preprocess"],
+    "VivitVideoProcessor": ["_preprocess", "rescale_and_normalize"],
+} | {name: ["_preprocess"] for name in _SHAPED}
+# One that derives from neither backend, and scales by Pillow.
+_OLD = "VivitImageProcessor"
 # A pass that scales numbers and not 8-bit levels.
 _FLOATS = ("DINOv3ViTImageProcessor",)
 _STEPS = ("_preprocess", "resize", "center_crop", "rescale", "normalize", "rescale_and_normalize")
@@ -106,6 +113,8 @@ def _scaler(processor: Any) -> Any:
     kind = type(processor)
     by_torch = isinstance(processor, backends.TorchvisionBackend)
     base = backends.TorchvisionBackend if by_torch else backends.PilBackend
+    if kind.__name__ == _OLD and kind.__module__.startswith("transformers."):
+        return "pillow"
     if not isinstance(processor, base) or not kind.__module__.startswith("transformers."):
         raise unsupported(
             f"An image processor must be one of transformers'; got a `{kind.__name__}`"
@@ -113,7 +122,7 @@ def _scaler(processor: Any) -> Any:
     own = [step for step in _STEPS if getattr(kind, step, None) is not getattr(base, step, None)]
     if own == ["_preprocess"] and kind.__name__ in _FLOATS:
         return "torch_float"
-    if own and not (own == ["_preprocess"] and kind.__name__ in (*_SAME, *_SHAPED)):
+    if own and own != _SAME.get(kind.__name__):
         raise unsupported(
             f"An image processor must scale, crop and normalize and nothing else; got "
             f"`{kind.__name__}` with a `{own[0]}` of its own"
@@ -152,7 +161,10 @@ def _statistics(processor: Any, n_channels: int) -> tuple[tuple[float, ...], tup
     white = 255 * processor.rescale_factor if processor.do_rescale else 255.0
     mean = _per_channel(processor.image_mean if processor.do_normalize else 0.0, n_channels)
     std = _per_channel(processor.image_std if processor.do_normalize else 1.0, n_channels)
-    return tuple(m / white for m in mean), tuple(s / white for s in std)
+    # ViViT's take one off what was rescaled.
+    is_shifted = getattr(processor, "offset", type(processor).__name__ == "VivitVideoProcessor")
+    less = float(is_shifted and processor.do_rescale)
+    return tuple((m + less) / white for m in mean), tuple(s / white for s in std)
 
 
 def _per_channel(values: Any, n_channels: int) -> tuple[float, ...]:

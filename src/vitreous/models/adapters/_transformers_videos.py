@@ -6,7 +6,6 @@ gives an output for each: here it is a model of images, `model(clips.flatten(0, 
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from vitreous.models._part_configs import NormConfig, PoolingConfig
@@ -75,7 +74,6 @@ def clips_of(module: Any, inputs: Tensor) -> Tensor:
     return inputs[:, None] if is_video(module.config) and inputs.ndim == 4 else inputs
 
 
-@torch.no_grad()
 def read_token(output: Any, config: Any) -> Tensor:
     """What a bare model gives, as the adapter reads it."""
     if getattr(config, "use_mean_pooling", False):

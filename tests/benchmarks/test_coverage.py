@@ -47,6 +47,8 @@ SAMPLE = {
         "VideoMAEForVideoClassification",
         "VivitModel",
     ],
+    "transformers text": ["CLIPModel", "Siglip2TextModel"],
+    "open_clip text": ["ViT-B-16-SigLIP", "ViT-B-32-quickgelu", "coca_ViT-B-32"],
     "open_clip image": ["EVA02-B-16", "ViT-B-16-SigLIP", "ViT-B-32-quickgelu", "coca_ViT-B-32"],
     "torchvision image": ["vit_b_16"],
 }

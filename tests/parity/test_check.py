@@ -26,6 +26,7 @@ from vitreous.models import ParityReport, load_with_original
 from vitreous.models._mlp import ACTIVATIONS
 from vitreous.models._parity import parity as compare
 from vitreous.models.adapters import _transformers
+from vitreous.models.adapters._options import Weights
 
 
 def of_timm(name: str) -> Callable[[], Any]:
@@ -209,7 +210,7 @@ def test_names_of_older_versions_are_read_by_transformers_too(tmp_path):
 def test_weights_that_transformers_does_not_find_are_named():
     skeleton = transformers_models.random_model("vit")
     with pytest.raises(vt.WeightsError, match=r"find all weights of `x`.* first `embeddings\."):
-        _transformers.original(skeleton, {}, "`x`")
+        _transformers.original(skeleton, Weights({}, "`x`"), _transformers.is_unread)
 
 
 def test_a_model_without_a_library_has_no_original():

@@ -276,6 +276,28 @@ def test_weights_of_a_tower_alone_give_that(folder, tmp_path):
     torch.testing.assert_close(text(tokens), clip.encode_text(tokens))
 
 
+def test_weights_of_another_width_are_reported(folder, tmp_path):
+    other = open_clip.CLIP(16, VISION, {"width": 16, "heads": 2, "layers": 1, "context_length": 9})
+    file = tmp_path / "other.safetensors"
+    safetensors.torch.save_file(other.state_dict(), file)
+    with pytest.raises(vt.WeightsError, match=r"must have shape \[8\]; got \[16\]"):
+        vt.load(f"open_clip:local-dir:{folder[1]}", weights=file, tower="text")
+
+
+def test_a_longer_context_resamples_positions_as_open_clip_does(folder, tmp_path):
+    clip, path = folder
+    about = json.loads((path / "open_clip_config.json").read_text())
+    about["model_cfg"]["text_cfg"]["context_length"] = 12
+    (path / "open_clip_config.json").write_text(json.dumps(about))
+    longer = open_clip.CLIP(**about["model_cfg"]).eval()
+    state = clip.state_dict()
+    open_clip.model.resize_text_pos_embed(state, longer)
+    longer.load_state_dict(state)
+    text = vt.load(f"open_clip:local-dir:{path}", tower="text")
+    tokens = open_clip.tokenize(TEXTS, 12)
+    torch.testing.assert_close(text(tokens), longer.encode_text(tokens))
+
+
 def test_every_text_tower_that_is_not_open_clips_own_is_one_of_hugging_faces():
     assert len(open_clip_texts.names()) + len(open_clip_texts.hugging_face_names()) == len(
         open_clip.list_models()

@@ -252,6 +252,14 @@ def test_texts_become_tokens_as_transformers_does_it(byte_pairs):
     assert alone.preprocessing is None and alone.to_tokens("cat").shape == (1, 12)
 
 
+def test_open_clips_wrapper_of_a_tokenizer_is_taken_as_it_is(byte_pairs):
+    wrapper = open_clip.tokenizer.HFTokenizer(str(byte_pairs), clean="canonicalize")
+    tower = open_clip.transformer.TextTransformer(7, 49408, 8, 2, 1, output_dim=4)
+    model = vt.from_module(tower, processor=wrapper)
+    assert torch.equal(model.to_tokens(["A cat!", *TEXTS]), wrapper(["A cat!", *TEXTS], 7))
+    assert [word.strip() for word in model.to_str_tokens("A cat!")[1:3]] == ["a", "cat"]
+
+
 def test_a_saved_tokenizer_is_loaded_with_its_model(byte_pairs, tmp_path):
     module = clip_of_real_words()
     module.save_pretrained(tmp_path)

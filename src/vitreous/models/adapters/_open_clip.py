@@ -8,6 +8,7 @@ attend to that too, as SigLIP was trained, unless they hide it (CoCa's class tok
 """
 
 import copy
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +20,7 @@ from vitreous._optional import needs
 from vitreous.models._clip import HookedCLIP
 from vitreous.models._config import HookedViTConfig
 from vitreous.models._saving import load_tensors
-from vitreous.models._text import HookedTextTransformer, Tokenizer
+from vitreous.models._text import HookedTextTransformer
 from vitreous.models._vit import HookedViT
 from vitreous.models.adapters._loaded import Loaded
 from vitreous.models.adapters._open_clip_correspondence import correspondence as correspondence
@@ -138,7 +139,8 @@ def _fill(tower: Any, kind: str, tensors: dict[str, Tensor], file: str) -> None:
     }
     library = clip_classes()
     resize = library.resize_pos_embed if kind == "image" else library.resize_text_pos_embed
-    resize(named, clip)
+    with suppress(AssertionError):  # of positions of another width, which are reported below
+        resize(named, clip)
     own = {name.removeprefix(f"{at}."): tensor for name, tensor in named.items()}
     load_tensors(tower, own, f"`{file}`")
 
@@ -194,8 +196,12 @@ def convert(
     return model
 
 
-def convert_text(module: Any, tokenizer: Tokenizer | None = None) -> HookedTextTransformer:
+def convert_text(module: Any, tokenizer: Any = None) -> HookedTextTransformer:
     """A `HookedTextTransformer` with a copy of a text tower's weights.
+
+    Args:
+        module: A text tower, or a model that has one.
+        tokenizer: One of open_clip's.
 
     Raises:
         UnsupportedModelError: A feature that `HookedTextTransformer` lacks.

@@ -40,8 +40,8 @@ def preprocessing_of(module: Any, cfg: HookedViTConfig) -> Preprocessing | None:
 def labels_of(module: Any) -> ClassNames | None:
     """The names on record; ImageNet's, with synonyms, where the weights are of its classes.
 
-    Of ImageNet's, number and record are all there is to go by: a head of as many classes that was trained on
-    something else and left the record as it was gets these names too.
+    Of ImageNet's, number and record are all there is to go by: a head of as many classes that was
+    trained on something else and left the record as it was gets these names too.
     """
     about = getattr(module, "pretrained_cfg", None) or {}
     has_weights = any(about.get(source) for source in ("url", "hf_hub_id", "file"))

@@ -21,7 +21,7 @@ _SAME: dict[str, list[str]] = {
     "VideoMAEVideoProcessor": ["_preprocess"],
     "TimesformerVideoProcessor": ["_preprocess"],
     "VivitVideoProcessor": ["_preprocess", "rescale_and_normalize"],
-} | dict.fromkeys(_SHAPED, ["_preprocess"])
+} | {name: ["_preprocess"] for name in _SHAPED}
 # One that derives from neither backend, and scales by Pillow.
 _OLD = "VivitImageProcessor"
 # A pass that scales numbers and not 8-bit levels.

@@ -4,6 +4,7 @@ import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Self, cast
 
+from vitreous.models._clip_fields import require_clips_fit
 from vitreous.models._config_fields import (
     pair,
     read_fields,
@@ -344,56 +345,7 @@ class HookedViTConfig(TransformerConfig):
             self.d_model,
             "Choose another width, or learned positions",
         )
-        self._check_clips()
-
-    def _check_clips(self) -> None:
-        require(
-            self.n_frames % self.tubelet == 0,
-            "`n_frames` must divide by `tubelet`",
-            (self.n_frames, self.tubelet),
-            "Pass other sizes",
-        )
-        require(
-            self.tubelet == 1 or not self.stem,
-            "A stem embeds frames one by one, with `tubelet=1`",
-            self.tubelet,
-            "Pass another of the two",
-        )
-        position, is_clip = self.position, self.places[0] > 1
-        turns = self.attention.rotary is not None or self.attention.relative_bias
-        require(
-            not (is_clip and turns),
-            "`attention.rotary` and `attention.relative_bias` know rows and columns alone",
-            f"{self.places[0]} frames of patches",
-            "Pass positions that are added",
-        )
-        is_own = is_clip and position is not None and position.frames == "own"
-        require(
-            not (is_own and position is not None and position.kind == "sincos"),
-            "Sin-cos positions of clips must be the same in each frame",
-            "PositionConfig(frames='own')",
-            "Pass frames='added', or learned positions",
-        )
-        require(
-            not (is_own and position is not None and position.resample is not None),
-            "`position.resample` knows rows and columns alone",
-            f"{self.places[0]} frames with positions of their own",
-            "Leave it out, or pass frames='added'",
-        )
-        parts = {
-            "parallel=True": self.parallel,
-            "out_norm": self.out_norm is not None,
-            "attention.z_norm": self.attention.z_norm is not None,
-            "attention.causal=True": self.attention.causal,
-            "attention.rotary or attention.relative_bias": turns,
-        }
-        others = [name for name, there in parts.items() if there]
-        require(
-            not (self.divides_space_time and others),
-            "`attention.space_time='divided'` needs plain attention in blocks one after the other",
-            " and ".join(others),
-            "Leave it out, or pass 'joint'",
-        )
+        require_clips_fit(self)
 
 
 _IMAGE_POOLINGS = ("cls", "mean", "cls_mean", "map", "none", "first")

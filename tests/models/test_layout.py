@@ -170,10 +170,13 @@ def test_a_patch_of_the_layout_is_that_patch_of_the_image(cfg, row, column):
         images_for(cfg.replace(image_size=(4, 9))),
     )
     (height, width), changed = cfg.patch_size, images.clone()
-    changed[:, :, row * height : (row + 1) * height, column * width : (column + 1) * width] += 1
+    frames = changed if cfg.n_frames > 1 else changed[:, None]
+    frame = cfg.places[0] - 1
+    seen = frames[:, frame * cfg.tubelet : (frame + 1) * cfg.tubelet]
+    seen[..., row * height : (row + 1) * height, column * width : (column + 1) * width] += 1
     before, after = (model.run_with_cache(x)[1]["hook_embed"] for x in (images, changed))
     moved = (before != after).any(-1).nonzero()[:, 1].unique().tolist()
-    assert moved == model.layout.select((row, column))
+    assert moved == model.layout.select((frame, row, column))
 
 
 def test_pixels_that_fill_no_patch_are_covered_by_none():

@@ -35,6 +35,13 @@ def test_each_tower_of_a_clip_is_compared(tower, inputs, tmp_path, capsys):
     assert f"WithProjection on 2 {inputs}\n" in capsys.readouterr().out
 
 
+def test_a_clip_is_compared_tower_by_tower_unless_one_is_asked_for(tmp_path, capsys):
+    random_model("clip, both towers").save_pretrained(tmp_path)
+    assert run(["check", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("image tower\nEquality with") and "\ntext tower\nEquality" in printed
+
+
 def test_a_model_that_differs_ends_with_1(weights, capsys, monkeypatch):
     write = MLP.write
     monkeypatch.setattr(MLP, "write", lambda self, post: write(self, post) * 1.0001)
@@ -72,7 +79,7 @@ def test_pictures_are_prepared_as_the_model_wants_them(weights, tmp_path, capsys
     [
         (["nothing"], "No model is named 'nothing'"),
         (["digits", "--image", "/nowhere.png"], "nowhere.png"),
-        (["digits", "--tower", "sound"], "`--tower` must be image or text; got 'sound'"),
+        (["digits", "--tower", "sound"], "`--tower` must be image, text or both; got 'sound'"),
         (["digits", "--tower", "text"], "`tower` must be one that the model has"),
         (["digits", "--tower", "text", "--image", "a.png"], "`--image` must go with an image"),
         (["digits", "--device", "warp"], "`--device` must be one that torch can use here"),

@@ -114,7 +114,10 @@ def sizeless(**fixed):
     return configs(position=position, stem=False, **fixed)
 
 
-@law(sizeless(attention=attentions(turns=False, offsets=False)), examples=15)
+@law(
+    sizeless(attention=attentions(turns=False, offsets=False), n_frames=st.sampled_from([1, 2])),
+    examples=15,
+)
 def test_other_image_sizes_derive_as_they_ran(cfg):
     model = build(cfg)
     size = ((cfg.grid[0] + 1) * 2, (cfg.grid[1] + 2) * 3)

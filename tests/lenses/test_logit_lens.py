@@ -50,7 +50,7 @@ def test_the_average_of_patches_is_the_output_under_mean_pooling_behind_the_norm
 def test_the_lens_reads_a_token_as_an_image_of_that_token_alone(readout):
     model = random_model(**READOUTS[readout])
     images = images_of(model)
-    n_prefix = 0 if model.pooling.map is not None else model.layout.n_prefix
+    n_prefix = model.layout.n_prefix
     lens = logit_lens(model, images, positions="patches").sel(layer=1).values
     stream = model(images, stop_at_layer=2)[:, model.layout.n_prefix :]
     for place in range(stream.shape[1]):

@@ -31,6 +31,22 @@ def test_values_are_what_the_weights_make_of_their_inputs(cfg):
     assert_weights_are_those_of_a_run(build(cfg))
 
 
+def patches_of(images, cfg):
+    """Pixels of each patch, by channel, frame, row and column."""
+    clips = images if cfg.n_frames > 1 else images[:, None]
+    (height, width), tubelets = cfg.patch_size, clips.unfold(1, cfg.tubelet, cfg.tubelet)
+    patches = tubelets.unfold(3, height, height).unfold(4, width, width)
+    # [batch frames channels rows columns tubelet height width]
+    return patches.permute(0, 1, 3, 4, 2, 5, 6, 7).flatten(4).flatten(1, 3)
+
+
+def read_by(cache, layer, names):
+    """What all heads of an attention read."""
+    has_norm = cache.model.cfg.norm is not None
+    local = f"{names.norm}.hook_normalized" if has_norm else names.reads
+    return cache[f"blocks.{layer}.{local}"]
+
+
 def assert_weights_are_those_of_a_run(model):
     """Every weight that has a name, held against what a forward pass makes of its inputs."""
     cfg = model.cfg
@@ -43,16 +59,17 @@ def assert_weights_are_those_of_a_run(model):
         with pytest.raises(ValueError, match="`W_E` needs patches that are embedded by one linear"):
             _ = model.W_E
     else:
-        patches = torch.nn.functional.unfold(images, cfg.patch_size, stride=cfg.patch_size).mT
+        patches = patches_of(images, cfg)
         assert_equal(embedded, patches @ model.W_E + model.b_E)
     if cfg.position is not None:
         assert torch.equal(model.W_pos, cache["hook_pos_embed"][0])
     for i, block in enumerate(model.blocks):
-        x = cache["resid_pre", i] if cfg.norm is None else cache["normalized", i, "ln1"]
-        for letter in "QKV":
-            projected = torch.einsum("btm,hmd->bthd", x, getattr(model, f"W_{letter}")[i])
-            expected = projected + getattr(model, f"b_{letter}")[i]
-            assert_equal(cache[letter.lower(), i], expected)
+        for names in block.attentions:
+            attn, x = block.attention(names), read_by(cache, i, names)
+            for letter in "QKV":
+                projected = torch.einsum("btm,hmd->bthd", x, getattr(attn, f"W_{letter}"))
+                expected = projected + getattr(attn, f"b_{letter}")
+                assert_equal(cache[letter.lower(), i, names.attn], expected)
         if not block.attn.norms_of_output:
             written = torch.einsum("bthd,hdm->btm", cache["z", i], model.W_O[i]) + model.b_O[i]
             assert_equal(cache["attn_out", i], written)
@@ -102,7 +119,7 @@ def test_positions_are_what_is_added_to_each_token(cfg):
 def test_qk_and_ov_are_what_heads_compute(cfg):
     model, images = build(cfg), images_for(cfg)
     _, cache = model.run_with_cache(images)
-    x = cache["resid_pre", 0] if cfg.norm is None else cache["normalized", 0, "ln1"]
+    x = read_by(cache, 0, model.blocks[0].attentions[-1])
     owners, parts = (model, model.blocks[0].attn), cfg.attention
     if parts.z_norm is not None or cfg.out_norm is not None:
         for owner in owners:
@@ -119,7 +136,7 @@ def test_qk_and_ov_are_what_heads_compute(cfg):
         for owner in owners:
             with pytest.raises(ValueError, match=f"got a model that {does} queries and keys"):
                 _ = owner.QK
-    elif not (parts.qkv_bias or parts.causal or parts.relative_bias):
+    elif not (parts.qkv_bias or parts.causal or parts.relative_bias or cfg.divides_space_time):
         scores = torch.einsum("bqm,hmn,bkn->bhqk", x, model.QK.AB[0], x) * cfg.d_head**-0.5
         assert_equal(cache["attn_scores", 0], scores)
 

@@ -1,7 +1,7 @@
 """A model of each family, of the usual width and six blocks deep, with random weights."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import open_clip
 import timm
@@ -9,15 +9,20 @@ import torchvision
 import transformers
 from torch import Tensor
 
-DEPTH = 6
+DEPTH, FRAMES = 6, 4
 
-# What takes part in the comparison: the module, and its own forward pass.
-Source = tuple[Any, Callable[[Tensor], object]]
+
+class Source(NamedTuple):
+    """What takes part in the comparison: a module, its own forward pass, and which tower it is."""
+
+    module: Any
+    run: Callable[[Tensor], object]
+    tower: Literal["image", "text"] = "image"
 
 
 def _timm(name: str) -> Source:
     model = timm.create_model(name, pretrained=False, depth=DEPTH)
-    return model, model
+    return Source(model, model)
 
 
 def _transformers(name: str, **fields: Any) -> Source:
@@ -25,19 +30,39 @@ def _transformers(name: str, **fields: Any) -> Source:
     config = kind.config_class(num_hidden_layers=DEPTH, **fields)
     model = kind(config)
     assert model.config._attn_implementation == "sdpa"
-    return model, lambda images: model(pixel_values=images)
+    return Source(model, lambda images: model(pixel_values=images))
+
+
+def _transformers_text(name: str) -> Source:
+    kind = getattr(transformers, name)
+    model = kind(kind.config_class(num_hidden_layers=DEPTH))
+    assert model.config._attn_implementation == "sdpa"
+    return Source(model, lambda tokens: model(input_ids=tokens), "text")
+
+
+def _transformers_video(name: str) -> Source:
+    kind = getattr(transformers, name)
+    model = kind(kind.config_class(num_hidden_layers=DEPTH, num_frames=FRAMES))
+    return Source(model, lambda clips: model(pixel_values=clips))
 
 
 def _open_clip(name: str) -> Source:
     about = open_clip.get_model_config(name)
     about["vision_cfg"]["layers"] = DEPTH
     clip = open_clip.CLIP(**about)
-    return clip.visual, clip.encode_image
+    return Source(clip.visual, clip.encode_image)
+
+
+def _open_clip_text(name: str) -> Source:
+    about = open_clip.get_model_config(name)
+    about["text_cfg"]["layers"] = DEPTH
+    clip = open_clip.CustomTextCLIP(**about)
+    return Source(clip.text, clip.text, "text")
 
 
 def _torchvision() -> Source:
     model = torchvision.models.VisionTransformer(224, 16, DEPTH, 12, 768, 3072)
-    return model, model
+    return Source(model, model)
 
 
 # A line for each family. The first rows of the results have timm's plain ViT.
@@ -56,5 +81,11 @@ SOURCES: dict[str, Callable[[], Source]] = {
     "transformers SigLIP (B/16)": lambda: _transformers("SiglipVisionModel"),
     "open_clip ViT (B/32)": lambda: _open_clip("ViT-B-32"),
     "open_clip ViT (B/32, QuickGELU)": lambda: _open_clip("ViT-B-32-quickgelu"),
+    "open_clip text (of B/32)": lambda: _open_clip_text("ViT-B-32"),
+    "transformers CLIP text (of B/32)": lambda: _transformers_text("CLIPTextModelWithProjection"),
+    "transformers SigLIP text (of B/16)": lambda: _transformers_text("SiglipTextModel"),
+    "transformers VideoMAE (B/16, 4 frames)": lambda: _transformers_video("VideoMAEModel"),
+    "transformers ViViT (B/16, 4 frames)": lambda: _transformers_video("VivitModel"),
+    "transformers TimeSformer (B/16, 4 frames)": lambda: _transformers_video("TimesformerModel"),
     "torchvision ViT (B/16)": _torchvision,
 }

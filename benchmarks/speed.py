@@ -44,10 +44,10 @@ def family_rows() -> Iterator[dict[str, Any]]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     for family, make in SOURCES.items():
-        source, run = make()
-        model = vt.from_module(source.eval())
-        images = torch.randn(1, 3, *model.cfg.image_shape)
-        found = compare(lambda: model(images), lambda: run(images), 21, time.process_time)  # noqa: B023
+        source = make()
+        model = vt.from_module(source.module.eval(), tower=source.tower)
+        inputs = model.random_inputs(1, torch.Generator().manual_seed(0))
+        found = compare(lambda: model(inputs), lambda: source.run(inputs), 21, time.process_time)  # noqa: B023
         yield row(f"forward, {family}, {DEPTH} blocks, batch 1", found, 1.05)
     torch.set_num_threads(threads)
 

@@ -23,10 +23,11 @@ from vitreous.models._norms import make_norm, normalize
 from vitreous.models._points import axes_of
 from vitreous.models._pooling import Head, Pooling
 from vitreous.models._positions import Layout
+from vitreous.models._question import make_target
 from vitreous.models._rotary import Rotary
 from vitreous.models._saving import save_pretrained, weight_hash
 from vitreous.models._span import block_range, last_watched, reached
-from vitreous.models._target import Target, make_target
+from vitreous.models._target import Target
 from vitreous.models._weights import WeightViews
 
 ReturnType = Literal["logits", "pre_logits"]

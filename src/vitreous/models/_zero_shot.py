@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vitreous.data import ClassNames
-from vitreous.models._target import Question, Target, question
+from vitreous.models._question import Question, question
+from vitreous.models._target import Target
 
 if TYPE_CHECKING:
     from vitreous.models._clip import HookedCLIP

@@ -49,8 +49,8 @@ class TextDefinition(Definition):
             return full
         return self.at("hook_ln_pre", self.norm("ln_pre", cfg.ln_pre, full))
 
-    def score_bias(self, layer: int, scores: Tensor) -> Tensor:
-        bias = super().score_bias(layer, scores).expand(scores.shape).clone()
+    def score_bias(self, layer: int, scores: Tensor, time: str) -> Tensor:
+        bias = super().score_bias(layer, scores, time).expand(scores.shape).clone()
         for text, hidden in enumerate(self.hidden()):
             for key in hidden:
                 bias[text, :, :, key] = -math.inf

@@ -191,7 +191,7 @@ def test_norms_of_mixed_precision_run_in_the_precision_that_is_compared():
 def test_transformers_itself_reads_the_files_that_are_compared(case, tmp_path, capfd):
     transformers_models.random_model(case).float().save_pretrained(tmp_path)
     capfd.readouterr()
-    model, original = load_with_original(f"hf:{tmp_path}")
+    model, original = load_with_original(f"hf:{tmp_path}", tower="image")
     assert original is not None
     source = original()
     assert capfd.readouterr() == ("", "")  # no bar, no report

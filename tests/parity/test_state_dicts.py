@@ -44,7 +44,7 @@ def as_loaded(module: nn.Module) -> vt.HookedViTConfig:
     """What a module is made of, before LayerScale is folded."""
     ends = ("gamma", "gamma_1", "lambda1", "lambda_1")
     gains = any(name.endswith(ends) for name in module.state_dict())
-    return vt.from_module(module).cfg.replace(layer_scale=gains, n_classes=None)
+    return vt.from_module(module, tower="image").cfg.replace(layer_scale=gains, n_classes=None)
 
 
 # ---- our own

@@ -1,7 +1,9 @@
 """What a model that can't be loaded gets: one line that names the thing and the way out."""
 
 import functools
+import os
 import threading
+from pathlib import Path
 
 import huggingface_hub
 import pytest
@@ -355,9 +357,25 @@ def test_a_damaged_file_is_refused(tmp_path):
         vt.load("timm:vit_tiny_patch16_224", weights=tmp_path / "w.safetensors")
 
 
-def test_a_pickle_is_refused_unread(tmp_path):
-    (tmp_path / "w.pth").write_bytes(b"never read")
-    with pytest.raises(WeightsError, match=r"must be a .safetensors file; got `w.pth`"):
+class Evil:
+    """What a pickle of it does when it is read as Python would."""
+
+    def __reduce__(self):
+        return os.mkdir, ("ran",)
+
+
+def test_a_pickle_s_code_does_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"head.weight": Evil()}, "w.pth")
+    message = r"since a pickle may run code; it can't be read as one \(it calls `\w+\.mkdir`\)"
+    with pytest.raises(WeightsError, match=message):
+        vt.load("timm:vit_tiny_patch16_224", weights="w.pth")
+    assert not Path("ran").exists()
+
+
+def test_a_pickle_that_is_none_is_said_so(tmp_path):
+    (tmp_path / "w.pth").write_bytes(b"no pickle at all")
+    with pytest.raises(WeightsError, match=r"can't be read as one \(UnpicklingError\)"):
         vt.load("timm:vit_tiny_patch16_224", weights=tmp_path / "w.pth")
 
 

@@ -1,6 +1,7 @@
 """Weights from a file of any form that source libraries write, and never a pickle's code."""
 
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from torch import Tensor
 from vitreous._errors import WeightsError
 from vitreous.models._saving import read_tensors
 
+# What torch says of a name that a pickle may not call.
+_CODE = re.compile(r"GLOBAL (\S+)")
 _WRAPPERS = ("model_state_dict", "state_dict", "model")
 
 
@@ -31,7 +34,8 @@ def _unpickled(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, EOFError, OSError, RuntimeError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        named = _CODE.search(str(error))  # the rest of torch's message tells how to run it
+        reason = f"it calls `{named[1]}`" if named else type(error).__name__
         raise WeightsError(
             f"`{path.name}` must be a whole file of tensors and plain values, since a pickle may "
             f"run code; it can't be read as one ({reason}). Save its state dict with "

@@ -200,11 +200,13 @@ def filled_text(
     tensors: dict[str, Tensor],
     place: tuple[torch.device, torch.dtype],
     source: str,
+    *,
+    complete: bool = False,
 ) -> HookedTextTransformer:
     """The same for texts."""
     with torch.device("meta"):
         empty = HookedTextTransformer(cfg)
-    return _folded(_weighted(empty, tensors, place, source, complete=False))
+    return _folded(_weighted(empty, tensors, place, source, complete=complete))
 
 
 def _weighted(

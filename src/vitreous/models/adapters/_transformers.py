@@ -24,7 +24,6 @@ it attends to space alone, frames are images of their own: the model takes those
 unasked: DINOv2, DINOv3, BEiT, SigLIP 2) on images of that size.
 """
 
-import copy
 from typing import Any
 
 import torch
@@ -45,7 +44,7 @@ from vitreous.models.adapters._transformers_config import (
     transformers_module,
 )
 from vitreous.models.adapters._transformers_correspondence import correspondence as correspondence
-from vitreous.models.adapters._transformers_files import Repository, repository
+from vitreous.models.adapters._transformers_files import Files, InMemory, repository
 from vitreous.models.adapters._transformers_images import labels_of, preprocessing_of
 from vitreous.models.adapters._transformers_resize import resized
 from vitreous.models.adapters._transformers_source import fitted, original
@@ -76,8 +75,17 @@ def load(name: str, options: LoadOptions) -> Loaded:
     transformers_module()
     files = repository(name, options)
     raw = files.read_weights() if options.tensors is None else options.tensors
-    given = Weights(raw, files.source)
-    tower = options.tower or towers_of(raw)
+    return _load(files, Weights(raw, files.source), options)
+
+
+def load_config(config: Any, options: LoadOptions) -> Any:
+    """The model of a configuration in memory, with `options.tensors` as its weights."""
+    files = InMemory(config)
+    return _load(files, Weights(options.tensors or {}, files.source), options).model
+
+
+def _load(files: Files, given: Weights, options: LoadOptions) -> Loaded:
+    tower = options.tower or towers_of(given.tensors)
     if tower == "text":
         loaded = load_text(files, given, options)
     elif tower == "image":
@@ -88,13 +96,13 @@ def load(name: str, options: LoadOptions) -> Loaded:
     return loaded
 
 
-def _load_image(files: Repository, given: Weights, options: LoadOptions) -> Loaded:
+def _load_image(files: Files, given: Weights, options: LoadOptions) -> Loaded:
     model, module = _described(files.config(frozenset(_CLASSES)), given, options)
     model.preprocessing = files.preprocessing(model.cfg, options.image_size)
     return Loaded(model, lambda: original(module, given, is_unread))
 
 
-def _load_both(files: Repository, given: Weights, options: LoadOptions) -> Loaded:
+def _load_both(files: Files, given: Weights, options: LoadOptions) -> Loaded:
     scale, bias = (given.tensors.get(name) for name in ("logit_scale", "logit_bias"))
     if scale is None:
         raise WeightsError(
@@ -106,12 +114,6 @@ def _load_both(files: Repository, given: Weights, options: LoadOptions) -> Loade
     return Loaded(joined(image, text, scale, bias), None)
 
 
-def load_config(config: Any, options: LoadOptions) -> HookedViT:
-    """The model of a configuration in memory, with `options.tensors` as its weights."""
-    given = Weights(options.tensors or {}, "the state dict")
-    return _described(_known(config), given, options)[0]
-
-
 def describe(name: str, options: LoadOptions) -> HookedViTConfig:
     """What a model from a folder or the hub is made of."""
     return describe_config(repository(name, options).config(frozenset(_CLASSES)))
@@ -119,24 +121,13 @@ def describe(name: str, options: LoadOptions) -> HookedViTConfig:
 
 def describe_config(config: Any) -> HookedViTConfig:
     """What the model of a configuration is made of, of the class that it names itself."""
-    config = _known(config)
+    config = InMemory(config).config(frozenset(_CLASSES))
     own = [each for each in config.architectures or () if each in READOUTS]
     name = own[0] if own else _CLASSES[config.model_type][0]
     whole = name in ("CLIPModel", "SiglipModel", "Siglip2Model") or "Classification" in name
     with torch.device("meta"):
         module = getattr(transformers_module(), name)(config if whole else _tower(config))
     return read_config(module, placed(module.state_dict())[0] | tables(module))
-
-
-def _known(config: Any) -> Any:
-    """A copy of a configuration of one of the known types."""
-    model_type = getattr(config, "model_type", None)
-    if model_type not in _CLASSES:
-        raise unsupported(
-            f"`model_type` of a configuration must be one of {', '.join(sorted(_CLASSES))}; got "
-            f"{model_type!r}"
-        )
-    return copy.deepcopy(config)
 
 
 def _tower(config: Any) -> Any:

@@ -1,5 +1,6 @@
 """The files of a model of transformers: in a folder, in the hub's cache, or on the hub."""
 
+import copy
 import json
 import warnings
 from collections.abc import Callable
@@ -34,6 +35,36 @@ _TOKENIZERS = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "merges.txt", "spiece.model"),
 )
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """A configuration that lies in no file, and nothing else."""
+
+    about: Any
+    source: str = "the state dict"
+
+    def config(self, known: frozenset[str]) -> Any:
+        """A copy of the configuration, of one of the known types of models.
+
+        Raises:
+            UnsupportedModelError: It is of another type.
+        """
+        model_type = getattr(self.about, "model_type", None)
+        if model_type not in known:
+            raise unsupported(
+                f"`model_type` of a configuration must be one of {', '.join(sorted(known))}; got "
+                f"{model_type!r}"
+            )
+        return copy.deepcopy(self.about)
+
+    def preprocessing(
+        self, cfg: HookedViTConfig, image_size: tuple[int, int] | None = None
+    ) -> None:
+        """Not known."""
+
+    def tokenizer(self, cfg: HookedTextConfig) -> None:
+        """Not known."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +148,10 @@ class Repository:
                 stacklevel=2,
             )
             return None
+
+
+# Where a configuration and what belongs to it come from.
+Files = Repository | InMemory
 
 
 def repository(name: str, options: LoadOptions) -> Repository:

@@ -10,7 +10,7 @@ from vitreous.models.adapters._loaded import Loaded
 from vitreous.models.adapters._options import LoadOptions, Weights
 from vitreous.models.adapters._parts import filled_text, placement, unsupported
 from vitreous.models.adapters._transformers_config import transformers_module
-from vitreous.models.adapters._transformers_files import Repository
+from vitreous.models.adapters._transformers_files import Files
 from vitreous.models.adapters._transformers_source import fitted, original
 from vitreous.models.adapters._transformers_text import CLASSES, check_text, read_text_config
 from vitreous.models.adapters._transformers_tokenizer import tokenizer_in, tokenizer_of
@@ -21,7 +21,7 @@ from vitreous.models.adapters._transformers_weights import (
 )
 
 
-def load_text(files: Repository, given: Weights, options: LoadOptions) -> Loaded:
+def load_text(files: Files, given: Weights, options: LoadOptions) -> Loaded:
     """The text tower of a repository, whose weights may be those of both towers."""
     found = placed_texts(given.tensors)
     module = _skeleton(files, found[0])
@@ -31,7 +31,7 @@ def load_text(files: Repository, given: Weights, options: LoadOptions) -> Loaded
     return Loaded(model, lambda: original(module, given, is_unread_by_texts))
 
 
-def _skeleton(files: Repository, tensors: dict[str, Tensor]) -> Any:
+def _skeleton(files: Files, tensors: dict[str, Tensor]) -> Any:
     """The module that the weights belong to, without memory for its own."""
     config = files.config(frozenset(CLASSES))
     plain, projected = CLASSES[config.model_type]

@@ -18,6 +18,7 @@ Every named value passes through `at(name, value)`, in forward order, which may 
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -36,6 +37,13 @@ def defined(
     model: HookedViT, images: Tensor, edits: dict[str, Tensor] | None = None
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Logits, and every named value, by the definition; `edits` replaces values by name."""
+    return values_by(partial(Definition, model), images, edits)
+
+
+def values_by(
+    define: "Callable[[At], Definition]", inputs: Tensor, edits: dict[str, Tensor] | None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The same for any definition."""
     values: dict[str, Tensor] = {}
 
     def at(name: str, value: Tensor) -> Tensor:
@@ -43,7 +51,7 @@ def defined(
         return values[name]
 
     with torch.no_grad():
-        return Definition(model, at).logits(images), values
+        return define(at).logits(inputs), values
 
 
 class Definition:

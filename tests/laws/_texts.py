@@ -7,13 +7,14 @@ section 3.2 (a class token behind the text, padding hidden).
 """
 
 import math
+from functools import partial
 from typing import Any, get_args
 
 import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.laws._definition import At, Definition, untouched
+from tests.laws._definition import At, Definition, untouched, values_by
 from tests.laws._models import attentions, norms
 from vitreous.models import (
     HookedTextConfig,
@@ -93,14 +94,7 @@ def text_defined(
     model: HookedTextTransformer, tokens: Tensor, edits: dict[str, Tensor] | None = None
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Logits, and every named value, by the definition; `edits` replaces values by name."""
-    values: dict[str, Tensor] = {}
-
-    def at(name: str, value: Tensor) -> Tensor:
-        values[name] = value if edits is None else edits.get(name, value)
-        return values[name]
-
-    with torch.no_grad():
-        return TextDefinition(model, tokens, at).logits(tokens), values
+    return values_by(partial(TextDefinition, model, tokens), tokens, edits)
 
 
 @st.composite

@@ -10,6 +10,7 @@ from torch import Tensor
 
 import vitreous as vt
 from tests.parity import timm_models
+from tests.parity.distances import distance
 from tests.parity.transformers_models import (
     CASES,
     as_patches,
@@ -23,11 +24,6 @@ from tests.tiny import random_model as tiny_model
 from vitreous.models import PositionConfig, ResampleConfig, resample_positions
 
 SIZES = [(48, 24), (16, 16)]
-
-
-def distance(got: Tensor, truth: Tensor) -> float:
-    assert got.shape == truth.shape
-    return ((got - truth).abs().max() / truth.abs().max()).item()
 
 
 def images_of(module: Any, size: tuple[int, int], count: int = 2) -> Tensor:

@@ -10,7 +10,8 @@ from open_clip.transformer import LayerNorm, VisionTransformer
 from torch import Tensor, nn
 
 import vitreous as vt
-from tests.parity.test_timm import distance, randomize, too_far
+from tests.parity.distances import distance, distances, too_far
+from tests.parity.test_timm import randomize
 
 SMALL = {"layers": 2, "width": 48, "head_width": 16, "patch_size": 16, "image_size": 64}
 
@@ -103,12 +104,6 @@ def seen_inside(tower: VisionTransformer, images: Tensor) -> dict[str, Tensor]:
     for handle in handles:
         handle.remove()
     return seen
-
-
-def distances(model: vt.HookedViT, images: Tensor, truth: dict[str, Tensor]) -> dict[str, float]:
-    output, cache = model.run_with_cache(images)
-    apart = {name: distance(cache[name], value) for name, value in truth.items()}
-    return apart | {"output": distance(output, truth["hook_post_head_pre_normalize"])}
 
 
 @every_tower

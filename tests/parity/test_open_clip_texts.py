@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 import vitreous as vt
 from tests.parity import open_clip_texts
+from tests.parity.distances import distance, distances, too_far
 from tests.parity.open_clip_models import randomized
 from tests.parity.open_clip_texts import VISION, blocks, embedding, random_texts
-from tests.parity.test_timm import distance, too_far
 
 SMALL = {
     "context_length": 7, "vocab_size": 20, "width": 24, "heads": 3, "layers": 2, "output_dim": 16
@@ -86,13 +86,6 @@ def seen_inside(tower: Any, tokens: Tensor) -> dict[str, Tensor]:
     for handle in handles:
         handle.remove()
     return seen
-
-
-@torch.no_grad()
-def distances(model: Any, tokens: Tensor, truth: dict[str, Tensor]) -> dict[str, float]:
-    output, cache = model.run_with_cache(tokens)
-    apart = {name: distance(cache[name], value) for name, value in truth.items()}
-    return apart | {"output": distance(output, truth["hook_post_head_pre_normalize"])}
 
 
 @every_tower

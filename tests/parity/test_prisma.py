@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 import vitreous as vt
-from tests.parity.test_timm import distance, too_far
+from tests.parity.distances import distance, too_far
 
 HOOKED = {
     "n_layers": 2, "d_model": 24, "d_head": 10, "d_mlp": 40, "n_heads": 3, "patch_size": 8,

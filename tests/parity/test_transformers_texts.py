@@ -14,8 +14,8 @@ import transformers
 from torch import Tensor, nn
 
 import vitreous as vt
+from tests.parity.distances import distance, distances, too_far
 from tests.parity.open_clip_models import randomized
-from tests.parity.test_transformers import distance, too_far
 from tests.parity.transformers_models import as_patches, random_images
 from tests.parity.transformers_texts import (
     CASES,
@@ -63,13 +63,6 @@ def seen_inside(module: Any, tokens: Tensor) -> dict[str, Tensor]:
     for handle in handles:
         handle.remove()
     return seen
-
-
-@torch.no_grad()
-def distances(model: Any, tokens: Tensor, truth: dict[str, Tensor]) -> dict[str, float]:
-    output, cache = model.run_with_cache(tokens)
-    apart = {name: distance(cache[name], value) for name, value in truth.items()}
-    return apart | {"output": distance(output, truth["hook_post_head_pre_normalize"])}
 
 
 @every_case

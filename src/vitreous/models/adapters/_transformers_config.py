@@ -4,6 +4,7 @@ A class is known by identity, and its parts must be of the library's own classes
 part put in place of another, may compute something else.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -93,19 +94,24 @@ def vision_config(module: Any) -> Any:
     return getattr(module.config, "vision_config", module.config)
 
 
+def check_class(module: nn.Module, known: Iterable[str], what: str) -> None:
+    """Refuses a module whose class isn't one of transformers' of a known name."""
+    name = type(module).__name__
+    if name not in known or type(module) is not getattr(transformers_module(), name, None):
+        raise unsupported(
+            f"{what} of transformers must be one of {', '.join(known)}, and no subclass; got a "
+            f"`{name}` of `{type(module).__module__}`"
+        )
+
+
 def check_module(module: nn.Module) -> None:
     """Refuses what is not of a known class, or was changed inside.
 
     Raises:
         UnsupportedModelError: It says which part.
     """
-    name = type(module).__name__
-    if name not in READOUTS or type(module) is not getattr(transformers_module(), name, None):
-        raise unsupported(
-            f"A model of transformers must be one of {', '.join(READOUTS)}, and no subclass; got "
-            f"a `{name}` of `{type(module).__module__}`"
-        )
-    check_parts(name, _image_tower(module), vision_config(module))
+    check_class(module, READOUTS, "A model")
+    check_parts(type(module).__name__, _image_tower(module), vision_config(module))
 
 
 def check_parts(name: str, parts: list[tuple[str, nn.Module]], config: Any) -> None:

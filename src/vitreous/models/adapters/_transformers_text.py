@@ -14,8 +14,8 @@ from vitreous.models._text_config import HookedTextConfig
 from vitreous.models.adapters._parts import unsupported
 from vitreous.models.adapters._transformers_config import (
     activation_name,
+    check_class,
     check_parts,
-    transformers_module,
 )
 from vitreous.models.adapters._transformers_weights import count_layers
 
@@ -58,15 +58,10 @@ def check_text(module: nn.Module) -> None:
     Raises:
         UnsupportedModelError: It says which part.
     """
-    name = type(module).__name__
-    if name not in TEXTS or type(module) is not getattr(transformers_module(), name, None):
-        raise unsupported(
-            f"A text tower of transformers must be one of {', '.join(TEXTS)}, and no subclass; "
-            f"got a `{name}` of `{type(module).__module__}`"
-        )
+    check_class(module, TEXTS, "A text tower")
     others = ("vision_model", "visual_projection")
     parts = [(at, part) for at, part in module.named_modules() if not at.startswith(others)]
-    check_parts(name, parts[1:], text_config(module))
+    check_parts(type(module).__name__, parts[1:], text_config(module))
 
 
 def read_text_config(module: Any, weights: dict[str, Tensor]) -> HookedTextConfig:

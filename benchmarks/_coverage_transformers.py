@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks._coverage_case import Case, Family
+from benchmarks._coverage_case import Case, Family, as_it_is
 from tests.parity import transformers_models, transformers_texts, video_models
 from vitreous.models.adapters import (
     _transformers_config,
@@ -65,9 +65,7 @@ def _video_cases() -> Iterator[Case]:
             _image_config,
             readout,
             variant,
-            arrange=frame_first
-            if name.startswith("Timesformer")
-            else Case._field_defaults["arrange"],
+            arrange=frame_first if name.startswith("Timesformer") else as_it_is,
         )
 
 

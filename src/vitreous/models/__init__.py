@@ -14,7 +14,7 @@ from vitreous.models._check import CheckReport, CheckRow
 from vitreous.models._checkpoints import kept_steps
 from vitreous.models._clip import CLIPCaches, HookedCLIP
 from vitreous.models._clip_check import CLIPCheckReport
-from vitreous.models._config import HookedViTConfig
+from vitreous.models._config import HookedViTConfig, TransformerConfig
 from vitreous.models._factored_matrix import FactoredMatrix
 from vitreous.models._layout import TokenLayout
 from vitreous.models._load import from_module, load, load_with_original
@@ -88,6 +88,7 @@ __all__ = [
     "Tokenizer",
     "Tower",
     "TransformerCache",
+    "TransformerConfig",
     "ZeroShotClassifier",
     "as_numbers",
     "as_stored",

@@ -37,7 +37,7 @@ def _as_in_the_run(
 
 
 class TransformerCache(TransformerRun):
-    """The activations of one run of a `HookedViT`, with the methods that take its stream apart.
+    """The activations of one run of a tower, with the methods that take its stream apart.
 
     The stream is a sum: embedding, positions, and what attention and MLP of each block add. The
     methods below list the terms. Names and labels are those of TransformerLens; `positions` takes

@@ -11,7 +11,7 @@ _HEAD_NORMS = (".q_norm.", ".k_norm.")
 
 
 def axes_of(name: str, pooling: PoolingConfig) -> tuple[str, ...]:
-    """The dimensions at a point of a `HookedViT`, in one word each."""
+    """The dimensions at a point of a tower, in one word each."""
     last = name.rsplit(".", 1)[-1]
     if last in ("hook_attn_scores", "hook_pattern"):
         return ("image", "head", "query", "key")

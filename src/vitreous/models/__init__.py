@@ -8,6 +8,7 @@ from vitreous._registry import (
     shipped_models,
 )
 from vitreous.models._attention import Attention
+from vitreous.models._batches import image_tower, stream
 from vitreous.models._block import Block
 from vitreous.models._cache import TransformerCache
 from vitreous.models._check import CheckReport, CheckRow
@@ -38,7 +39,7 @@ from vitreous.models._processing import (
     fold_value_biases,
     resample_positions,
 )
-from vitreous.models._results import as_numbers, label_names
+from vitreous.models._results import as_numbers, label_names, require_finite
 from vitreous.models._rows import StreamRows
 from vitreous.models._saving import as_stored, saved_description, weight_hash
 from vitreous.models._state_dict import from_state_dict
@@ -99,14 +100,17 @@ __all__ = [
     "from_module",
     "from_state_dict",
     "get_act_name",
+    "image_tower",
     "kept_steps",
     "label_names",
     "list_models",
     "load",
     "load_with_original",
+    "require_finite",
     "resample_positions",
     "saved_description",
     "shipped_folder",
     "shipped_models",
+    "stream",
     "weight_hash",
 ]

@@ -20,3 +20,22 @@ def label_names(model: "HookedViT") -> list[str]:
     if model.labels is not None:
         return list(model.labels)
     return [f"class {label}" for label in range(model.cfg.n_classes or 0)]
+
+
+def require_finite(values: Tensor, what: str) -> Tensor:
+    """The values themselves, where all are numbers.
+
+    Args:
+        values: Activations or a result.
+        what: What they are called in the message: a hook point, or "logits".
+
+    Raises:
+        ValueError: One of them is NaN or infinite.
+    """
+    wrong = int((~values.isfinite()).sum())
+    if wrong:
+        raise ValueError(
+            f"`{what}` must be finite; got {wrong} of {values.numel()} values that are NaN or "
+            "infinite. Check the weights and the images, or use a wider precision."
+        )
+    return values

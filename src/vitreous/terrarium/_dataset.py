@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from vitreous.data import ClassNames, Images, Preprocessing, Sample
 from vitreous.terrarium._kinds import KINDS, SHAPES
+from vitreous.terrarium._painting import WORDS
 from vitreous.terrarium._render import (
     SIZE,
     Rendering,
@@ -34,6 +35,9 @@ PREPROCESSING = Preprocessing(
     image_size=(SIZE, SIZE), mean=(0.62, 0.63, 0.62), std=(0.25, 0.24, 0.26), crop_fraction=1.0
 )
 """How the models of the terrarium see it: mean and deviation of the pixels of `kinds`."""
+
+MasksOf = Literal["objects", "labels"]
+_NO_CLASS = -2
 
 
 class Task(Dataset[tuple[np.ndarray, Any]]):
@@ -145,15 +149,27 @@ class Task(Dataset[tuple[np.ndarray, Any]]):
         preprocessing: Preprocessing = PREPROCESSING,
         count: int | None = None,
         *,
-        masks: bool = False,
+        masks: MasksOf | None = None,
         batch_size: int = 32,
     ) -> Images:
         """The first `count` items, prepared for a model, with a label map each where asked for.
+
+        Args:
+            preprocessing: The model's.
+            count: How many; None means all.
+            masks: `"objects"` names the object that owns a pixel, as `Rendering.label_map` does;
+                `"labels"` the class of that object, -2 for objects that are no class of the task.
+                In both, -1 is the background and -3 painted words.
+            batch_size: Pictures of a batch.
 
         Raises:
             ValueError: The task's items are clips or have several labels, or aren't so many.
         """
         instance("preprocessing", preprocessing, Preprocessing)
+        if masks not in (None, "objects", "labels"):
+            raise ValueError(
+                f"`masks` must be 'objects', 'labels' or None; got {masks!r}. Pass one of them."
+            )
         if self.name in ("motion", "scenes"):
             raise ValueError(
                 f"`images` must be of single pictures with one label; got task '{self.name}'. "
@@ -175,14 +191,22 @@ class _Reader:
 
     task: Task
     preprocessing: Preprocessing
-    masks: bool
+    masks: MasksOf | None
 
     def __call__(self, index: int) -> Sample:
         scene = self.task.scene(index)
         label = int(self.task.label(scene))  # pyright: ignore[reportArgumentType]  (one label)
-        if not self.masks:
+        if self.masks is None:
             return Sample(self.preprocessing(render_image(scene, self.task.size))[0], label)
         made = render(scene, self.task.size)
-        return Sample(
-            self.preprocessing(made.image)[0], label, torch.from_numpy(made.label_map.copy())
-        )
+        owners = made.label_map if self.masks == "objects" else self._classes(made)
+        return Sample(self.preprocessing(made.image)[0], label, torch.from_numpy(owners.copy()))
+
+    def _classes(self, made: Rendering) -> Int[np.ndarray, "rows columns"]:
+        """The label map with each object's class in the place of its number."""
+        names = self.task.class_names.names
+        kinds = [thing.kind for thing in made.scene.objects]
+        classes = [names.index(kind) if kind in names else _NO_CLASS for kind in kinds]
+        # Owners that are no objects have negative numbers, which count from the end of the table.
+        table = np.array([*classes, WORDS, _NO_CLASS, -1])
+        return table[made.label_map]

@@ -1,6 +1,6 @@
 """Average activations over a data set, in one streaming pass."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import torch
 from jaxtyping import Float
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vitreous.data import Images
 from vitreous.hooks import Means, MeansBy, NamesFilter, Site
-from vitreous.models import HookedViT
+from vitreous.models import HookedViT, stream
 
 
 def means(
@@ -44,18 +44,16 @@ def means(
     names = _names(model, sites)
     totals: dict[str, Tensor] = {}
     counts = torch.zeros(0, dtype=torch.float64)
-    for pixels, labels in _batches(model, images):
-        groups = _groups(labels, len(pixels), by)
+    for batch in stream(model, images):
+        groups = _groups(batch.labels, len(batch), by)
         counts = _grown(counts, groups.shape[0]) + _grown(groups.sum(1), len(counts))
         with torch.no_grad():
-            _, cache = model.run_with_cache(pixels, names_filter=names, return_type=None)
+            _, cache = model.run_with_cache(batch.pixels, names_filter=names, return_type=None)
         for name in names:
             added = _group_sums(cache[name], groups, model.axes(name), by)
             totals[name] = _grown(totals.get(name, added[:0]), len(added)) + _grown(
                 added, len(totals.get(name, added))
             )
-    if not totals:
-        raise ValueError("`images` must hold an image; got none. Pass a data set with images.")
     values = {name: _divided(total, counts, by) for name, total in totals.items()}
     count = int(counts.sum())
     axes = {name: model.axes(name) for name in names}
@@ -69,16 +67,6 @@ def _names(model: HookedViT, sites: NamesFilter | Site | Iterable[Site]) -> list
         several = [model.resolve_site(s).name if isinstance(s, Site) else s for s in sites]
         return model.names.select(several)
     return model.names.select(sites)
-
-
-def _batches(model: HookedViT, images: Tensor | Images) -> Iterator[tuple[Tensor, Tensor | None]]:
-    if isinstance(images, Tensor):
-        for start in range(0, len(images), 64):
-            yield images[start : start + 64], None
-        return
-    weight = model.placement
-    for batch in images:
-        yield batch.pixels.to(weight), batch.labels
 
 
 def _groups(labels: Tensor | None, n_images: int, by: MeansBy | None) -> Tensor:

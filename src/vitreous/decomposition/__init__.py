@@ -1,9 +1,18 @@
 """Who wrote this logit?"""
 
 from vitreous.decomposition._direct_logit_shares import (
+    direct_logit_attribution,
     direct_logit_shares,
     head_shares,
-    shares_grid,
+    source_shares,
 )
+from vitreous.decomposition._shares_grid import by_layer, shares_grid
 
-__all__ = ["direct_logit_shares", "head_shares", "shares_grid"]
+__all__ = [
+    "by_layer",
+    "direct_logit_attribution",
+    "direct_logit_shares",
+    "head_shares",
+    "shares_grid",
+    "source_shares",
+]

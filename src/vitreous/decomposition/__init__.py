@@ -6,6 +6,7 @@ from vitreous.decomposition._direct_logit_shares import (
     head_shares,
     source_shares,
 )
+from vitreous.decomposition._second_order_shares import second_order_shares
 from vitreous.decomposition._shares_grid import by_layer, shares_grid
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "direct_logit_attribution",
     "direct_logit_shares",
     "head_shares",
+    "second_order_shares",
     "shares_grid",
     "source_shares",
 ]

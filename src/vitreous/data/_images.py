@@ -29,7 +29,7 @@ class Batch:
     """
 
     index: Int[Tensor, " batch"]
-    pixels: Float[Tensor, "batch channels rows columns"]
+    pixels: Float[Tensor, "batch *frames channels rows columns"]
     labels: Int[Tensor, " batch"] | None = None
     masks: Int[Tensor, "batch rows columns"] | None = None
 

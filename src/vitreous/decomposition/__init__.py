@@ -5,5 +5,6 @@ from vitreous.decomposition._direct_logit_shares import (
     head_shares,
     shares_grid,
 )
+from vitreous.decomposition._head_outputs import head_outputs
 
-__all__ = ["direct_logit_shares", "head_shares", "shares_grid"]
+__all__ = ["direct_logit_shares", "head_outputs", "head_shares", "shares_grid"]

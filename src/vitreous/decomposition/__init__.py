@@ -6,6 +6,15 @@ from vitreous.decomposition._direct_logit_shares import (
     shares_grid,
 )
 from vitreous.decomposition._head_outputs import head_outputs
+from vitreous.decomposition._sparse_text_code import sparse_text_code
 from vitreous.decomposition._text_span import TextSpan, text_span
 
-__all__ = ["TextSpan", "direct_logit_shares", "head_outputs", "head_shares", "shares_grid", "text_span"]
+__all__ = [
+    "TextSpan",
+    "direct_logit_shares",
+    "head_outputs",
+    "head_shares",
+    "shares_grid",
+    "sparse_text_code",
+    "text_span",
+]

@@ -5,17 +5,24 @@ from vitreous.decomposition._direct_logit_shares import (
     head_shares,
     shares_grid,
 )
+from vitreous.decomposition._groups import group_accuracies
 from vitreous.decomposition._head_outputs import head_outputs
 from vitreous.decomposition._mean_ablation_curve import mean_ablation_curve
+from vitreous.decomposition._rank_spurious_heads import rank_spurious_heads
+from vitreous.decomposition._remove_heads import WithoutHeads, remove_heads
 from vitreous.decomposition._sparse_text_code import sparse_text_code
 from vitreous.decomposition._text_span import TextSpan, text_span
 
 __all__ = [
     "TextSpan",
+    "WithoutHeads",
     "direct_logit_shares",
+    "group_accuracies",
     "head_outputs",
     "head_shares",
     "mean_ablation_curve",
+    "rank_spurious_heads",
+    "remove_heads",
     "shares_grid",
     "sparse_text_code",
     "text_span",

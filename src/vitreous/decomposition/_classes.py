@@ -45,7 +45,7 @@ def true_labels(
     return batch.labels
 
 
-def require_one_each(name: str, values: Sequence[int] | Tensor | None, count: int) -> None:
+def require_one_each(name: str, values: Sequence[Any] | Tensor | None, count: int) -> None:
     """Raises unless there is one entry per image."""
     if values is not None and len(values) != count:
         raise ValueError(

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from vitreous._errors import UnsupportedModelError as UnsupportedModelError
     from vitreous._errors import WeightsError as WeightsError
     from vitreous._registry import list_models as list_models
+    from vitreous.decomposition import direct_logit_attribution as direct_logit_attribution
     from vitreous.decomposition import direct_logit_shares as direct_logit_shares
     from vitreous.hooks import Ablate as Ablate
     from vitreous.hooks import ActivationCache as ActivationCache
@@ -91,6 +92,7 @@ _HOMES = {
     "UnknownNameError": "_errors",
     "UnsupportedModelError": "_errors",
     "WeightsError": "_errors",
+    "direct_logit_attribution": "decomposition",
     "direct_logit_shares": "decomposition",
     "explain": "report",
     "from_module": "models",

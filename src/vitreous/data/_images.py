@@ -40,7 +40,7 @@ class Batch:
 class Sample(NamedTuple):
     """One picture of a set, before batching."""
 
-    pixels: Float[Tensor, "channels rows columns"]
+    pixels: Float[Tensor, "*frames channels rows columns"]
     label: int | None = None
     mask: Int[Tensor, "rows columns"] | None = None
 
@@ -72,7 +72,7 @@ class Images:
     @classmethod
     def from_tensor(
         cls,
-        pixels: Float[Tensor, "batch channels rows columns"],
+        pixels: Float[Tensor, "batch *frames channels rows columns"],
         labels: Int[Tensor, " batch"] | None = None,
         masks: Int[Tensor, "batch rows columns"] | None = None,
         *,

@@ -1,21 +1,25 @@
 """Who wrote this logit?"""
 
 from vitreous.decomposition._direct_logit_shares import (
+    direct_logit_attribution,
     direct_logit_shares,
     head_shares,
-    shares_grid,
+    source_shares,
 )
 from vitreous.decomposition._groups import group_accuracies
 from vitreous.decomposition._head_outputs import head_outputs
 from vitreous.decomposition._mean_ablation_curve import mean_ablation_curve
 from vitreous.decomposition._rank_spurious_heads import rank_spurious_heads
 from vitreous.decomposition._remove_heads import WithoutHeads, remove_heads
+from vitreous.decomposition._shares_grid import by_layer, shares_grid
 from vitreous.decomposition._sparse_text_code import sparse_text_code
 from vitreous.decomposition._text_span import TextSpan, text_span
 
 __all__ = [
     "TextSpan",
     "WithoutHeads",
+    "by_layer",
+    "direct_logit_attribution",
     "direct_logit_shares",
     "group_accuracies",
     "head_outputs",
@@ -24,6 +28,7 @@ __all__ = [
     "rank_spurious_heads",
     "remove_heads",
     "shares_grid",
+    "source_shares",
     "sparse_text_code",
     "text_span",
 ]

@@ -14,6 +14,7 @@ from vitreous.decomposition._remove_heads import WithoutHeads, remove_heads
 from vitreous.decomposition._shares_grid import by_layer, shares_grid
 from vitreous.decomposition._sparse_text_code import sparse_text_code
 from vitreous.decomposition._text_span import TextSpan, text_span
+from vitreous.decomposition._zero_shot_segmentation import foreground, zero_shot_segmentation
 
 __all__ = [
     "TextSpan",
@@ -21,6 +22,7 @@ __all__ = [
     "by_layer",
     "direct_logit_attribution",
     "direct_logit_shares",
+    "foreground",
     "group_accuracies",
     "head_outputs",
     "head_shares",
@@ -31,4 +33,5 @@ __all__ = [
     "source_shares",
     "sparse_text_code",
     "text_span",
+    "zero_shot_segmentation",
 ]

@@ -1,5 +1,6 @@
 """Who wrote this logit?"""
 
+from vitreous.decomposition._composition_scores import composition_scores
 from vitreous.decomposition._direct_logit_shares import (
     direct_logit_attribution,
     direct_logit_shares,
@@ -8,7 +9,9 @@ from vitreous.decomposition._direct_logit_shares import (
 )
 from vitreous.decomposition._groups import group_accuracies
 from vitreous.decomposition._head_outputs import head_outputs
+from vitreous.decomposition._head_weights import ov_circuits, singular_directions
 from vitreous.decomposition._mean_ablation_curve import mean_ablation_curve
+from vitreous.decomposition._neuron_weights import neuron_patches, neuron_reads, neuron_writes
 from vitreous.decomposition._rank_spurious_heads import rank_spurious_heads
 from vitreous.decomposition._remove_heads import WithoutHeads, remove_heads
 from vitreous.decomposition._shares_grid import by_layer, shares_grid
@@ -20,6 +23,7 @@ __all__ = [
     "TextSpan",
     "WithoutHeads",
     "by_layer",
+    "composition_scores",
     "direct_logit_attribution",
     "direct_logit_shares",
     "foreground",
@@ -27,9 +31,14 @@ __all__ = [
     "head_outputs",
     "head_shares",
     "mean_ablation_curve",
+    "neuron_patches",
+    "neuron_reads",
+    "neuron_writes",
+    "ov_circuits",
     "rank_spurious_heads",
     "remove_heads",
     "shares_grid",
+    "singular_directions",
     "source_shares",
     "sparse_text_code",
     "text_span",

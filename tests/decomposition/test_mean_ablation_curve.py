@@ -51,9 +51,7 @@ def test_images_that_stream_with_their_labels_give_the_same_curve():
 def test_the_mean_may_be_that_of_other_images():
     model, images, others = random_model(), random_images(4), random_images(9, seed=3)
     curve = mean_ablation_curve(model, images, 2, reference=others)["value"]
-    said, mean = (
-        shares_grid(direct_logit_shares(model, x, 2), "attn") for x in (images, others)
-    )
+    said, mean = (shares_grid(direct_logit_shares(model, x, 2), "attn") for x in (images, others))
     gone = said.sum("layer") - mean.mean("image").sum("layer")
     logits = model(images)[:, 2].detach().numpy()
     np.testing.assert_allclose(curve.sel(layer=2), logits - gone, rtol=1e-10)

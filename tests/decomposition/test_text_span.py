@@ -17,7 +17,7 @@ def by_definition(outputs, bank, k):
     """Algorithm 1 of the paper, on centered vectors, one whole vector at a time."""
     data = outputs.numpy() - outputs.numpy().mean(0)
     _, S, Vh = np.linalg.svd(data, full_matrices=False)
-    row_space = Vh[S > 1e-9 * S[0]]
+    row_space = Vh[S / S[0] > 1e-9]
     texts = np.array([row_space.T @ (row_space @ text) for text in bank.numpy()])
     chosen, rebuilt = [], np.zeros_like(data)
     for _ in range(k):

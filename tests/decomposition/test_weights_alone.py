@@ -184,7 +184,9 @@ def test_the_baseline_is_what_turned_streams_compose():
     generator = torch.Generator().manual_seed(3)
     X, Y = (torch.randn(16, 16, generator=generator).double() for _ in range(2))
     X[:, 3:], Y[2:] = 0, 0
-    turns = [torch.linalg.qr(torch.randn(16, 16, generator=generator).double())[0] for _ in range(3000)]
+    turns = [
+        torch.linalg.qr(torch.randn(16, 16, generator=generator).double())[0] for _ in range(3000)
+    ]
     squares = [(X @ turn @ Y).norm().square() for turn in turns]
     ratio = (sum(squares) / len(squares)).sqrt() / X.norm() / Y.norm()
     assert ratio.item() == pytest.approx(scores.attrs["baseline"], rel=0.03)

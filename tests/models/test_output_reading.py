@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.tiny import READOUTS, images_of, random_images, random_model
-from vitreous.models import OutputReading, StreamRows, output_points
+from vitreous.models import OutputReading, output_points
 
 
 def rows_of(cache, reading):

@@ -11,7 +11,7 @@ from torch import Tensor
 from vitreous.data import Images
 from vitreous.decomposition._classes import Classifier, require_one_each, true_labels
 from vitreous.decomposition._remove_heads import WithoutHeads
-from vitreous.models import image_tower, stream
+from vitreous.models import HookedViT, image_tower, stream
 
 
 class Groups(NamedTuple):
@@ -68,7 +68,7 @@ def group_accuracies(
     told = Groups.numbered(groups, len(images))
     require_one_each("labels", labels, len(images))
     correct = []
-    for batch in stream(image_tower(model), images):
+    for batch in stream(_tower(model), images):
         with torch.no_grad():
             answers = model(batch.pixels).argmax(-1)
         correct.append((answers == true_labels(labels, batch)).cpu())
@@ -92,3 +92,7 @@ def table(correct: Bool[Tensor, " images"], groups: Groups) -> xarray.Dataset:
 
 def _name(group: Any) -> str:
     return " ".join(map(str, group)) if isinstance(group, tuple) else str(group)
+
+
+def _tower(model: Classifier | WithoutHeads) -> HookedViT:
+    return image_tower(model.model if isinstance(model, WithoutHeads) else model)

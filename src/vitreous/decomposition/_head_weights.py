@@ -47,11 +47,11 @@ def head_reads(model: HookedViT, layer: int) -> HeadReads:
     block = model.blocks[layer]
     names = block.attentions[-1]
     attn, norm = block.attention(names), block.norm_of(names)
-    reads = [
+    Q, K, V = (
         in_front_of(norm, wide(weight).transpose(1, 2)).transpose(1, 2)
         for weight in (attn.W_Q, attn.W_K, attn.W_V)
-    ]
-    return HeadReads(*reads, wide(attn.W_O))
+    )
+    return HeadReads(Q, K, V, wide(attn.W_O))
 
 
 def ov_circuits(

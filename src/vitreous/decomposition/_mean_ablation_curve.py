@@ -115,9 +115,7 @@ def _runs(model: HookedViT, images: Tensor | Images, of: Of) -> Iterator[_Run]:
         yield _Run(batch, require_finite(outputs, "logits"), torch.stack(said, 1))
 
 
-def _mean(
-    model: HookedViT, reference: Tensor | Images, of: Of
-) -> Float[Tensor, "layers labels"]:
+def _mean(model: HookedViT, reference: Tensor | Images, of: Of) -> Float[Tensor, "layers labels"]:
     total, count = torch.zeros(1, dtype=torch.float64), 0
     for run in _runs(model, reference, of):
         total, count = total + run.said.double().sum(0).cpu(), count + len(run.said)

@@ -1,6 +1,6 @@
 """Neurons read from their weights alone: what they look for, and what they say."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import xarray
@@ -125,7 +125,9 @@ def neuron_patches(model: Model, *, layer: int | None = None) -> xarray.DataArra
         written = written if norm is None else wide(norm.linear(written, written.new_ones(1)))
     read = torch.stack([_keys(tower, each) @ written.T for each in layers])
     shape = weight.shape[1:]
-    axes = ("channel", "frame", "row", "column") if len(shape) == 4 else ("channel", "row", "column")
+    axes = (
+        ("channel", "frame", "row", "column") if len(shape) == 4 else ("channel", "row", "column")
+    )
     places = {axis: list(range(size)) for axis, size in zip(axes, shape, strict=True)}
     return _labeled(read.unflatten(-1, shape), layers, places, "reads")
 
@@ -147,7 +149,7 @@ def _mlp(model: HookedViT, layer: int) -> MLP:
 
 
 def _labeled(
-    values: Tensor, layers: list[int], places: dict[str, list[str] | list[int]], name: str
+    values: Tensor, layers: list[int], places: Mapping[str, Sequence[str | int]], name: str
 ) -> xarray.DataArray:
     return xarray.DataArray(
         as_numbers(values),

@@ -1,6 +1,7 @@
 """Which heads carry a cue that misleads?"""
 
 from collections.abc import Callable, Hashable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 import xarray
@@ -57,20 +58,19 @@ def rank_spurious_heads(
         method: As in `remove_heads`. `"ablate"` runs the model once per head and step.
 
     Returns:
-        For `remove_heads(model, ranking["component"][ranking["chosen"]].values, ...)`: by
-        `component`, the ranked heads (coordinates `layer_of, head_of`), `worst` and `average`, accuracies
-        without it and all before it, and `chosen`; `worst_before`, `average_before`. For all heads
-        `worst_alone[layer, head]`, without that head alone, and the parts of the variance of what
-        it says directly: `label_share`, between labels, and `cue_share`, between groups of one
-        label. A head that carries the cue and not the class has much of the second and little of
-        the first, if groups are balanced.
+        By `component`, the ranked heads (with coordinates `layer_of` and `head_of`): `worst` and
+        `average`, accuracies without it and all before it, and `chosen`, those for `remove_heads`;
+        `worst_before` and `average_before`. For all heads `worst_alone[layer, head]`, without that
+        head alone, and the parts of the variance of what it says directly: `label_share`, between
+        labels, and `cue_share`, between groups of one label. A head that carries the cue and not
+        the class has much of the second and little of the first, if groups are balanced.
 
     Raises:
         ValueError: Labels or groups are missing, or not one per image.
 
     References:
         Gandelsman, Efros and Steinhardt, "Interpreting CLIP's Image Representation via Text-Based
-        Decomposition", 2024, section 4.2, where heads are chosen by hand. The greedy choice is ours.
+        Decomposition", 2024, section 4.2, where heads are chosen by hand; this choice is ours.
     """
     require_classes(model)
     require_method(method)
@@ -85,28 +85,40 @@ def rank_spurious_heads(
     without = _in_the_sum(model, outputs, said)
     if method == "ablate":
         without = _in_the_pass(model, images, heads)
-    worst, average, order, alone = _greedy(without, len(heads), truth, told, most)
+    steps = _greedy(without, len(heads), truth, told, most)
+    for_all = {"worst_alone": steps.alone} | _variances(said, truth, told)
+    best = steps.worst.index(max(steps.worst))
     return xarray.Dataset(
         {
-            "worst": ("component", worst[1:]),
-            "average": ("component", average[1:]),
-            "chosen": ("component", [i < worst.index(max(worst)) for i in range(len(order))]),
-            "worst_before": worst[0],
-            "average_before": average[0],
-            **{
-                name: (("layer", "head"), values.view(n_layers, n_heads).numpy())
-                for name, values in (("worst_alone", alone), *_variances(said, truth, told).items())
-            },
+            "worst": ("component", steps.worst[1:]),
+            "average": ("component", steps.average[1:]),
+            "chosen": ("component", [place < best for place in range(len(steps.order))]),
+            "worst_before": steps.worst[0],
+            "average_before": steps.average[0],
+        }
+        | {
+            name: (("layer", "head"), values.view(n_layers, n_heads).numpy())
+            for name, values in for_all.items()
         },
-        coords={
-            "component": [f"L{heads[place][0]}H{heads[place][1]}" for place in order],
-            "layer": range(n_layers),
-            "head": range(n_heads),
-            "layer_of": ("component", [heads[place][0] for place in order]),
-            "head_of": ("component", [heads[place][1] for place in order]),
-        },
+        coords=_coordinates(heads, steps.order),
         attrs={"method": method, "groups": len(told.names)},
     )
+
+
+class _Steps(NamedTuple):
+    """Accuracies of the worst group and of all images, from none removed on.
+
+    Attributes:
+        worst: Of the worst group.
+        average: Over images.
+        order: The heads that were removed.
+        alone: Of the worst group, without each head alone.
+    """
+
+    worst: list[float]
+    average: list[float]
+    order: list[int]
+    alone: Float[Tensor, " heads"]
 
 
 def _collected(
@@ -154,26 +166,20 @@ def _in_the_pass(model: Classifier, images: Tensor | Images, heads: Heads) -> _W
 
 
 def _greedy(
-    without: _Without,
-    n_heads: int,
-    truth: Int[Tensor, " images"],
-    groups: Groups,
-    most: int,
-) -> tuple[list[float], list[float], list[int], Float[Tensor, " heads"]]:
-    """Worst and average accuracies from none removed on, the order, and worst ones of each alone."""
-    order: list[int] = []
-    graded = _grades(without([]), truth, groups)
-    worst, average = [graded[0]], [graded[2]]
-    alone = torch.empty(0, dtype=torch.float64)
+    without: _Without, n_heads: int, truth: Int[Tensor, " images"], groups: Groups, most: int
+) -> _Steps:
+    before = _grades(without([]), truth, groups)
+    steps = _Steps([before[0]], [before[2]], [], torch.zeros(n_heads, dtype=torch.float64))
     for _ in range(min(most, n_heads)):
-        rest = [head for head in range(n_heads) if head not in order]
-        tried = {head: _grades(without([*order, head]), truth, groups) for head in rest}
-        if not order:
-            alone = torch.tensor([tried[head][0] for head in rest], dtype=torch.float64)
-        order.append(max(tried, key=lambda head: tried[head][:2]))
-        worst.append(tried[order[-1]][0])
-        average.append(tried[order[-1]][2])
-    return worst, average, order, alone
+        rest = [head for head in range(n_heads) if head not in steps.order]
+        tried = {head: _grades(without([*steps.order, head]), truth, groups) for head in rest}
+        if not steps.order:
+            steps.alone.copy_(torch.tensor([tried[head][0] for head in rest], dtype=torch.float64))
+        best = max(tried, key=lambda head: tried[head][:2])
+        steps.order.append(best)
+        steps.worst.append(tried[best][0])
+        steps.average.append(tried[best][2])
+    return steps
 
 
 def _grades(
@@ -193,9 +199,7 @@ def _variances(
     pairs = list(zip(truth.tolist(), groups.of.tolist(), strict=True))
     centered = (said - said.mean(0)).double()
     total = centered.square().sum((0, 2))
-    between = [
-        _explained(centered, Groups.numbered(told, len(truth))) for told in (truth, pairs)
-    ]
+    between = [_explained(centered, Groups.numbered(told, len(truth))) for told in (truth, pairs)]
     parts = {"label_share": between[0], "cue_share": between[1] - between[0]}
     return {name: part / total for name, part in parts.items()}
 
@@ -204,3 +208,14 @@ def _explained(centered: Float[Tensor, "images heads labels"], groups: Groups) -
     """The sum of squares of the means of groups, each as often as it has images."""
     averages = groups.mean(centered.permute(1, 2, 0))
     return (averages.square() * torch.bincount(groups.of)).sum((1, 2))
+
+
+def _coordinates(heads: Heads, order: list[int]) -> dict[str, Any]:
+    ranked = [heads[place] for place in order]
+    return {
+        "component": [f"L{layer}H{head}" for layer, head in ranked],
+        "layer_of": ("component", [layer for layer, _ in ranked]),
+        "head_of": ("component", [head for _, head in ranked]),
+        "layer": sorted({layer for layer, _ in heads}),
+        "head": sorted({head for _, head in heads}),
+    }

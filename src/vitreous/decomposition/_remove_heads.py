@@ -1,6 +1,6 @@
 """A model without what some of its heads say of an image."""
 
-import re
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
@@ -17,7 +17,6 @@ from vitreous.training import means
 
 Removal = Literal["direct", "ablate"]
 Heads = tuple[tuple[int, int], ...]
-_LABEL = re.compile(r"L(\d+)H(\d+)")
 
 
 class WithoutHeads(nn.Module):
@@ -137,12 +136,12 @@ def require_method(method: str) -> None:
 
 
 def _place(model: HookedViT, head: Any) -> tuple[int, int]:
-    match = _LABEL.fullmatch(head) if isinstance(head, str) else None
-    layer, number = map(int, match.groups()) if match else head
     n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads
-    if not (0 <= layer < n_layers and 0 <= number < n_heads):
+    places = itertools.product(range(n_layers), range(n_heads))
+    named = {name: place for place in places for name in (place, "L{}H{}".format(*place))}
+    if head not in named:
         raise ValueError(
             f"`heads` must lie in L0H0..L{n_layers - 1}H{n_heads - 1}; got {head!r}. "
             "Name heads of this model."
         )
-    return layer, number
+    return named[head]

@@ -106,6 +106,8 @@ def checked_bank(
     texts: Sequence[str] | None,
 ) -> list[str]:
     """What the texts of a bank are called, where it fits the vectors and these are numbers."""
+    if not len(outputs):
+        raise ValueError("There must be vectors of images; got none. Pass some.")
     if bank.ndim != 2 or not len(bank) or bank.shape[1] != outputs.shape[1]:
         raise ValueError(
             f"`bank` must hold one row of width {outputs.shape[1]} per text; got shape "
@@ -126,7 +128,7 @@ def _principal(
 ) -> tuple[Float[Tensor, "inner d_embed"], Float[Tensor, " inner"]]:
     """The directions in which vectors vary, and the sum of squares along each."""
     _, S, Vh = torch.linalg.svd(centered, full_matrices=False)
-    varies = S > S[0] * max(centered.shape) * torch.finfo(centered.dtype).eps
+    varies = S[0] * max(centered.shape) * torch.finfo(centered.dtype).eps < S
     if not varies.any():
         raise ValueError(
             f"`outputs` must vary from image to image; got {len(centered)} that are all the same. "
@@ -150,7 +152,7 @@ def _greedy(
         worth = explained / lengths.square() if normalize else explained
         worth = worth.where(lengths > least, -torch.inf)
         place = int(worth.argmax())
-        if not worth[place] > 0:
+        if worth[place] <= 0:
             break  # all that the bank can explain is explained
         direction = texts[place] / lengths[place]
         chosen.append(place)

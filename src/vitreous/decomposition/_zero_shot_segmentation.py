@@ -15,6 +15,7 @@ from vitreous.models import HookedCLIP, Target, TransformerCache, image_tower, s
 _BY = "head_and_source"
 _AT_ONCE = 16
 _MEAN = "mean"
+_GRID = ("row", "column")
 
 
 def zero_shot_segmentation(
@@ -86,8 +87,8 @@ def foreground(
         values = functional.interpolate(values[None].flatten(0, -3)[:, None], size, mode="bilinear")
         values = values.view(*scores.shape[:-2], *size)
     least = values.mean((-2, -1), keepdim=True) if threshold is None else threshold
-    places = {name: range(length) for name, length in zip(scores.dims[-2:], values.shape[-2:])}
-    kept = {name: scores[name] for name in scores.coords if name not in scores.dims[-2:]}
+    places = {name: range(length) for name, length in zip(_GRID, values.shape[-2:], strict=True)}
+    kept = {name: scores[name] for name in scores.coords if name not in _GRID}
     return xarray.DataArray(
         (values > least).numpy(), dims=scores.dims, coords=kept | places, name="foreground"
     )
@@ -103,9 +104,11 @@ def _question(model: Model, target: Target | Any, minus: Any) -> Target:
             "Classes must be known to subtract their mean; got a model of images and texts. Pass "
             "`minus=` a tuple of texts, or use `clip.zero_shot(names)`."
         )
-    name = f"{model.target(target).name} - mean of all"
+    alone = model.target(target)
+    alone.on_outputs()  # raises for a function
     n = model.n_outputs
-    return model.target(target, torch.full((n,), 1 / n, dtype=torch.float64), name=name)
+    evenly = torch.full((n,), 1 / n, dtype=torch.float64)
+    return model.target(target, evenly, name=f"{alone.name} - mean of all")
 
 
 def _map(shares: xarray.DataArray) -> xarray.DataArray:

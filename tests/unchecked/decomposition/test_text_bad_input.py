@@ -202,7 +202,7 @@ class TestSegmentation:
             zero_shot_segmentation(clip, images, "a cat")
 
     def test_a_function(self, model, images):
-        with raises("needs a target that is linear in the output"):
+        with raises("need a target that is linear in the output"):
             zero_shot_segmentation(model, images, lambda logits: logits[:, 0])
 
 

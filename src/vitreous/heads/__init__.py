@@ -1,6 +1,21 @@
 """What does each head do?"""
 
+from vitreous.heads._attention_distance import attention_distance
+from vitreous.heads._attention_rollout import attention_rollout, fuse, roll_out
+from vitreous.heads._identities import motif_identities
+from vitreous.heads._name_heads import HeadName, name_heads
 from vitreous.heads._score_heads import score_heads
 from vitreous.heads._table import HEAD_SCORES, HeadScore
 
-__all__ = ["HEAD_SCORES", "HeadScore", "score_heads"]
+__all__ = [
+    "HEAD_SCORES",
+    "HeadName",
+    "HeadScore",
+    "attention_distance",
+    "attention_rollout",
+    "fuse",
+    "motif_identities",
+    "name_heads",
+    "roll_out",
+    "score_heads",
+]

@@ -69,6 +69,18 @@ class Places:
     def is_border_column(self) -> Bool[Tensor, " patches"]:
         return (self.column == 0) | (self.column == self.sizes[2] - 1)
 
+    def mean_over_pairs(
+        self,
+        attention: Float[Tensor, "batch heads queries keys"],
+        values: Float[Tensor, "queries keys"],
+        queries: Bool[Tensor, " patches"],
+    ) -> Float[Tensor, "batch heads"]:
+        """Mean of a value of pairs of patches, weighted by attention; other tokens don't count."""
+        first = self.layout.n_prefix
+        pairs = attention[:, :, first:, first:] * queries[:, None]
+        mass = pairs.sum((-2, -1))
+        return (pairs * values.to(pairs.dtype)).sum((-2, -1)) / mass
+
     def distances(
         self, height: float = 1, width: float = 1
     ) -> Float[Tensor, "queries keys"]:

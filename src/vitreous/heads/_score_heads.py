@@ -11,11 +11,10 @@ from torch import Tensor
 
 from vitreous._errors import unknown
 from vitreous.data import Batch, Images
-from vitreous.heads._attention_pass import visible_keys, watch_attention
+from vitreous.heads._attention_pass import watch_attention
 from vitreous.heads._content import Content
 from vitreous.heads._moments import Moments
 from vitreous.heads._pictures import Pictures
-from vitreous.heads._places import Places
 from vitreous.heads._seen import Of, Seen, Setting, standardized
 from vitreous.heads._table import HEAD_SCORES, HeadScore
 from vitreous.models import HookedCLIP, HookedViT, as_numbers, image_tower, stream
@@ -141,7 +140,9 @@ class _Pass:
         self.setting: Setting | None = None
 
     def see(self, batch: Batch, given: _Given) -> None:
-        setting = self._setting(batch)
+        self.setting = setting = Setting.of_run(
+            self.model, batch.pixels, self.of, self.positions, self.setting
+        )
         pictures = given.pictures(setting, batch)
 
         def react(layer: int, attention: Tensor) -> None:
@@ -169,21 +170,6 @@ class _Pass:
             },
             attrs={"of": self.of, "positions": str(self.positions)},
         )
-
-    def _setting(self, batch: Batch) -> Setting:
-        layout = self.model.layout_for(batch.pixels)
-        if self.setting is None:
-            device = batch.pixels.device
-            selected = torch.zeros(layout.n_tokens, dtype=torch.bool, device=device)
-            selected[layout.select(self.positions)] = True
-            visible = visible_keys(self.model, layout)
-            self.setting = Setting(self.of, Places(layout, device), selected, visible)
-        elif self.setting.places.layout != layout:
-            raise ValueError(
-                "`images` must all be of one size, since scores compare places; got grids "
-                f"{self.setting.places.sizes} and {layout.grid}. Score each size by itself."
-            )
-        return self.setting
 
     def _measure(self, layer: int, seen: Seen) -> None:
         for score in self.scores:

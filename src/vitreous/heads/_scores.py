@@ -140,11 +140,8 @@ def distance(seen: Seen) -> Values:
 
     Attention to other tokens doesn't count, and that to patches is scaled to one per image.
     """
-    far = seen.places.between_patches(seen.places.distances()).to(seen.attention.dtype)
-    there = seen.places.between_patches(torch.ones_like(seen.places.offset_of))
-    rows = seen.setting.selected[:, None]
-    mass = (seen.attention * (there * rows)).sum((-2, -1))
-    return ((seen.attention * (far * rows)).sum((-2, -1)) / mass)[..., None]
+    places, chosen = seen.places, seen.setting.patches
+    return places.mean_over_pairs(seen.attention, places.distances(), chosen)[..., None]
 
 
 # ---- what the picture holds

@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from vitreous.heads._attention_pass import visible_keys
 from vitreous.heads._pictures import Pictures
 from vitreous.heads._places import Places
+from vitreous.models import HookedViT
 
 Of = Literal["pattern", "scores"]
 
@@ -32,6 +34,27 @@ class Setting:
     places: Places
     selected: Bool[Tensor, " queries"]
     visible: Bool[Tensor, "queries keys"]
+
+    @classmethod
+    def of_run(
+        cls, model: HookedViT, pixels: Tensor, of: Of, positions: Any, before: "Setting | None"
+    ) -> "Setting":
+        """That of a run on some pixels, which must be that of the run `before`, if there was one.
+
+        Raises:
+            ValueError: Images of another size than before.
+        """
+        layout = model.layout_for(pixels)
+        if before is not None and before.places.layout == layout:
+            return before
+        if before is not None:
+            raise ValueError(
+                "`images` must all be of one size, since places are compared; got grids "
+                f"{before.places.sizes} and {layout.grid}. Take each size by itself."
+            )
+        selected = torch.zeros(layout.n_tokens, dtype=torch.bool, device=pixels.device)
+        selected[layout.select(positions)] = True
+        return cls(of, Places(layout, pixels.device), selected, visible_keys(model, layout))
 
     @cached_property
     def uniform(self) -> Float[Tensor, "queries keys"]:

@@ -26,6 +26,9 @@ MODELS = {
         "d_mlp": None, "pooling": PoolingConfig("mean"), "image_size": (20, 24)
     },
     "causal": {"attention": AttentionConfig(causal=True), "image_size": (12, 12)},
+    "relative bias": {
+        "attention": AttentionConfig(relative_bias=True), "position": None, "image_size": (12, 12)
+    },
     "one row": {"image_size": (4, 28)},
     "one column": {"image_size": (24, 4)},
     "one patch": {"image_size": (4, 4)},

@@ -74,6 +74,10 @@ class _Distances:
     def see(self, pixels: Tensor) -> None:
         self.setting = Setting.of_run(self.model, pixels, "pattern", self.positions, self.setting)
         setting, values = self.setting, self._values(self.setting.places)
+        if not setting.patches.any():
+            raise ValueError(
+                f"`positions` must have a patch; got none. Select some, not {self.positions!r}."
+            )
 
         def react(layer: int, attention: Tensor) -> None:
             for kind, moments in self.moments.items():

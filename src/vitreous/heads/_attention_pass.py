@@ -37,7 +37,7 @@ def watch_attention(model: HookedViT, pixels: Tensor, of: str, react: React) -> 
 def visible_keys(model: HookedViT, layout: TokenLayout) -> Bool[Tensor, "queries keys"]:
     """Which keys a query can see; the same in every layer."""
     n_tokens, like = layout.n_tokens, model.placement
-    bias = model.blocks[0].attn.score_bias(like.new_zeros(1, n_tokens, 1, 1))
+    bias = model.blocks[0].attn.score_bias(like.new_zeros(1, n_tokens, model.cfg.n_heads, 1))
     if bias is None:
         return torch.ones(n_tokens, n_tokens, dtype=torch.bool, device=like.device)
     return ~bias.isneginf()[0, 0]

@@ -109,7 +109,7 @@ def fuse(
     fused = {"mean": pattern.mean, "max": pattern.amax, "min": pattern.amin}[heads](1)
     n_discarded = int(discard * fused.shape[-1])
     if n_discarded:
-        weakest = fused.argsort(-1, stable=True)[..., :n_discarded]
+        weakest = fused.sort(dim=-1, stable=True).indices[..., :n_discarded]
         fused = fused.scatter(-1, weakest, 0)
     return _with_rows_of_one(fused, torch.zeros_like(fused))
 

@@ -46,7 +46,7 @@ class Pictures:
         return None if self.masks is None else self._coverage(self.masks == _WORDS)
 
     @cached_property
-    def same(self) -> Bool[Tensor, "batch queries keys"]:
+    def same(self) -> Bool[Tensor, "batch patches patches"]:
         """Whether two patches show the same; a patch that shows nothing isn't the same as itself.
 
         By pixels, patches show something when their standard deviation exceeds the tolerance.

@@ -37,7 +37,7 @@ class Places:
         return torch.cartesian_prod(*ranges)
 
     @cached_property
-    def offset_of(self) -> Int[Tensor, "queries keys"]:
+    def offset_of(self) -> Int[Tensor, "patches patches"]:
         """The number of the offset between two patches."""
         number = torch.zeros((), dtype=torch.long, device=self.device)
         for place, size in zip((self.frame, self.row, self.column), self.sizes, strict=True):
@@ -72,7 +72,7 @@ class Places:
     def mean_over_pairs(
         self,
         attention: Float[Tensor, "batch heads queries keys"],
-        values: Float[Tensor, "queries keys"],
+        values: Float[Tensor, "patches patches"],
         queries: Bool[Tensor, " patches"],
     ) -> Float[Tensor, "batch heads"]:
         """Mean of a value of pairs of patches, weighted by attention; other tokens don't count."""
@@ -83,7 +83,8 @@ class Places:
 
     def distances(
         self, height: float = 1, width: float = 1
-    ) -> Float[Tensor, "queries keys"]:
+    
+) -> Float[Tensor, "patches patches"]:
         """Between the centers of two patches, within a frame; in patches, or as patches measure."""
         down = (self.row[None] - self.row[:, None]) * height
         right = (self.column[None] - self.column[:, None]) * width

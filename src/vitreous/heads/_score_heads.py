@@ -82,6 +82,10 @@ def score_heads(
     model = image_tower(model)
     if of not in ("pattern", "scores"):
         raise ValueError(f"`of` must be 'pattern' or 'scores'; got {of!r}. Pass one of them.")
+    if tolerance < 0:
+        raise ValueError(
+            f"`tolerance` must not be negative; got {tolerance}. Pass 0 for equal pixels."
+        )
     given = _Given(masks, identities, tolerance)
     pass_ = _Pass(model, of, _chosen(scores), positions)
     for batch in stream(model, images, batch_size=batch_size):

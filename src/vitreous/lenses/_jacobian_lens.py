@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 import xarray
@@ -17,9 +17,7 @@ from vitreous.lenses._lens_files import below, load_lens, require_fitted_for, sa
 from vitreous.lenses._reader import Reader
 from vitreous.lenses._reading import read_lens
 from vitreous.lenses._tuning import Classifier
-from vitreous.models import TokenLayout, TransformerCache, image_tower, weight_hash
-
-KIND = "jacobian"
+from vitreous.models import TokenLayout, TransformerCache, weight_hash
 
 
 @dataclass(frozen=True)
@@ -60,6 +58,8 @@ class JacobianLens:
         the mean over what is aimed at for the sum, a positive factor in each group that a final
         norm removes where `centered` is off; and there the paper stops.
     """
+
+    kind: ClassVar = "jacobian"
 
     jacobians: dict[str, Tensor]
     stream_means: dict[str, Tensor]
@@ -134,7 +134,7 @@ class JacobianLens:
         return read_lens(
             model,
             images,
-            lens=KIND,
+            lens=self.kind,
             translator=self,
             layers=layers,
             positions=positions,
@@ -165,7 +165,7 @@ class JacobianLens:
         tensors |= {f"mean.{group}": value for group, value in self.stream_means.items()}
         facts = {"model_weights": self.model_weights, "centered": self.centered}
         tensors["final_mean"] = self.final_mean
-        save_lens(path, KIND, tensors, {**facts, "about": self.about})
+        save_lens(path, self.kind, tensors, {**facts, "about": self.about})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -174,6 +174,6 @@ class JacobianLens:
         Raises:
             WeightsError: It isn't there, isn't whole, or is something else.
         """
-        tensors, facts = load_lens(path, KIND)
+        tensors, facts = load_lens(path, cls.kind)
         jacobians, means = (below(prefix, tensors) for prefix in ("jacobian.", "mean."))
         return cls(jacobians, means, tensors["final_mean"], **facts)

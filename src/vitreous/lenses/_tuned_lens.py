@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 import xarray
@@ -26,14 +26,14 @@ from vitreous.models import (
 )
 from vitreous.training import Log, Plan, RunFolder, is_main_process
 
-KIND, FILE = "tuned", "lens.safetensors"
+FILE = "lens.safetensors"
 
 
 @dataclass(frozen=True)
 class TunedLens:
-    """Reads the stream of a layer through an affine map to the last one, and then as the model does.
+    """Reads the stream of a layer through an affine map to the last one.
 
-    `h + A h + b`, with a map for each layer and group of tokens, was fitted so that what the model
+    `h + A h + b`, with a map for each layer and group of tokens, is fitted so that what the model
     reads of it is what it says in the end: where the logit lens asks what a layer says in the
     language of the last one, this learns how much of the answer can be read there at all. It is a
     probe, and finds what the model may never use: `evaluate_lens` asks whether it does. Of the
@@ -55,6 +55,8 @@ class TunedLens:
         section 3. Departs from it: class, distillation, register and patch tokens have maps of
         their own unless they are asked to share them, and `fit` says what a patch is fitted to.
     """
+
+    kind: ClassVar = "tuned"
 
     biases: dict[str, Tensor]
     weights: dict[str, Tensor] | None
@@ -123,13 +125,11 @@ class TunedLens:
             "seed": seed,
             "plan": asdict(plan),
         }
-        identity = {"lens": KIND, "model_weights": weight_hash(model), **about}
+        identity = {"lens": cls.kind, "model_weights": weight_hash(model), **about}
         if folder is not None and (finished := cls._finished(folder, identity)) is not None:
             return finished
         how = {"seed": seed, "folder": folder, "identity": identity}
-        maps, done = tune(
-            loss, data, plan, bias_only=bias_only, logs=logs, workers=workers, **how
-        )
+        maps, done = tune(loss, data, plan, bias_only=bias_only, logs=logs, workers=workers, **how)
         weights = None if maps.weight is None else dict(maps.weight)
         about |= {"loss": done.loss, "seconds": done.seconds}
         lens = cls(dict(maps.bias), weights, identity["model_weights"], about)
@@ -157,7 +157,7 @@ class TunedLens:
         return read_lens(
             model,
             images,
-            lens=KIND,
+            lens=self.kind,
             translator=self,
             layers=layers,
             positions=positions,
@@ -186,7 +186,9 @@ class TunedLens:
         """Writes the lens as safetensors, whole or not at all."""
         tensors = {f"bias.{group}": value for group, value in self.biases.items()}
         tensors |= {f"weight.{group}": value for group, value in (self.weights or {}).items()}
-        save_lens(path, KIND, tensors, {"model_weights": self.model_weights, "about": self.about})
+        save_lens(
+            path, self.kind, tensors, {"model_weights": self.model_weights, "about": self.about}
+        )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -195,7 +197,7 @@ class TunedLens:
         Raises:
             WeightsError: It isn't there, isn't whole, or is something else.
         """
-        tensors, facts = load_lens(path, KIND)
+        tensors, facts = load_lens(path, cls.kind)
         biases, weights = (below(prefix, tensors) for prefix in ("bias.", "weight."))
         return cls(biases, weights or None, facts["model_weights"], facts["about"])
 
@@ -241,7 +243,7 @@ class TunedLens:
         if folder.is_unfinished or not (folder.path / FILE).is_file():
             return None
         lens = cls.load(folder.path / FILE)
-        found = {"lens": KIND, "model_weights": lens.model_weights, **lens.about}
+        found = {"lens": cls.kind, "model_weights": lens.model_weights, **lens.about}
         for name, wanted in identity.items():
             if found.get(name) != wanted:
                 raise OSError(

@@ -66,7 +66,9 @@ def read_params(
         _require_same(config, model, folder)
         layers = range(model.cfg.n_layers)
         weights = torch.stack([params.pop(f"{layer}.weight") for layer in layers])
-        biases = [params.pop(f"{layer}.bias", weights.new_zeros(len(weights[0]))) for layer in layers]
+        biases = [
+            params.pop(f"{layer}.bias", weights.new_zeros(len(weights[0]))) for layer in layers
+        ]
         if params or weights.shape[1:] != (model.cfg.d_model,) * 2:
             raise ValueError(f"{PARAMS} has other tensors")
     except WeightsError:
@@ -77,7 +79,9 @@ def read_params(
             f"({str(error).splitlines()[0]}). Save the lens again, or name another folder."
         ) from error
     dtype = torch.promote_types(model.placement.dtype, torch.float32)
-    return torch.stack(biases).to(model.placement.device, dtype), weights.to(model.placement.device, dtype)
+    return torch.stack(biases).to(model.placement.device, dtype), weights.to(
+        model.placement.device, dtype
+    )
 
 
 def _require_same(config: dict[str, Any], model: HookedViT, folder: Path) -> None:

@@ -6,7 +6,6 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from vitreous.data import Batch, Images
 from vitreous.lenses._frozen import frozen
@@ -112,9 +111,7 @@ class Distillation:
     @torch.no_grad()
     def teach(
         self, pixels: Tensor, layout: TokenLayout
-    ) -> tuple[
-        Float[Tensor, "layers batch tokens d_model"], Float[Tensor, "batch tokens labels"]
-    ]:
+    ) -> tuple[Float[Tensor, "layers batch tokens d_model"], Float[Tensor, "batch tokens labels"]]:
         """The streams from the embedding on, and the logits that each token should have."""
         tower = self.reader.tower
         names = stream_names(tower)

@@ -238,7 +238,7 @@ class TunedLens:
         return cls({"all": biases}, {"all": weights}, weight_hash(model), about)
 
     @classmethod
-    def _finished(cls, folder: RunFolder, identity: dict[str, Any]) -> Self | None:
+    def _finished(cls, folder: RunFolder, identity: dict[str, Any]) -> "TunedLens | None":
         """The lens that the same fit has left in a folder."""
         if folder.is_unfinished or not (folder.path / FILE).is_file():
             return None

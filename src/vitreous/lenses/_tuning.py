@@ -17,7 +17,7 @@ from vitreous.training import Plan, Progress, fit
 Classifier = HookedViT | ZeroShotClassifier
 Toward = Literal["read", "own", "image"]
 
-PLAN = Plan(batch_size=64, learning_rate=3e-3, steps=500, weight_decay=1e-3)
+PLAN = Plan(batch_size=64, learning_rate=3e-3, steps=300, weight_decay=1e-3)
 """How a lens is fitted where nobody says otherwise."""
 
 

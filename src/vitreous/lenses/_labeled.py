@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import xarray
+from jaxtyping import Int
 from torch import Tensor
 
 from vitreous.models import TokenLayout, as_numbers
@@ -31,13 +32,13 @@ def labeled(
         about: At which stream, which lens, of what model, and how many classes were kept.
     """
     top = about.pop("top")
+    about |= {"labels": list(names), "grid": list(layout.grid)}
     about["patch_size"] = [layout.tubelet, *layout.patch_size]
     coordinates: dict[str, Any] = {"layer": layers}
     if top is None:
         coordinates |= {"label": [names[i] for i in kept], "label_index": ("label", list(kept))}
     else:
         coordinates["rank"] = range(top)
-        about["labels"] = list(names)
     if tokens is not None:
         coordinates |= _places(layout, tokens)
     last = "label" if top is None else "rank"
@@ -45,9 +46,11 @@ def labeled(
     return xarray.Dataset(arrays, coordinates, about)
 
 
-def class_names(lens: xarray.Dataset) -> list[str]:
-    """What all classes are called, of a lens that kept the top ones; else those that it read."""
-    return list(lens.attrs["labels"]) if "rank" in lens.sizes else lens["label"].values.tolist()
+def classes_of(lens: xarray.Dataset) -> Int[np.ndarray, " labels"]:
+    """Indices of the classes from which the lens was read."""
+    if "label_index" in lens.coords:
+        return lens["label_index"].to_numpy()
+    return np.arange(len(lens.attrs["labels"]))
 
 
 def _dims(name: str, last: str) -> tuple[str, ...]:

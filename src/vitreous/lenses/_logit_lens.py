@@ -53,13 +53,13 @@ def logit_lens(
 
     Returns:
         `logit[image, layer, token, label]` and `readout[image, layer, label]`, in logits. With
-        `top`, `logit` and `label` (class indices, whose names stand in `attrs["labels"]`)
-        `[image, layer, token, rank]` and `log_partition[image, layer, token]`, the logarithm of
-        the sum over all classes of the exponentials: `exp(logit - log_partition)` is the
-        probability; for the readout `readout`, `readout_label` and `readout_log_partition`.
-        Patches have coordinates `row` and `column` (and `frame` in clips), which are -1 for other
-        tokens; `label_index` numbers the labels. A model that pools nothing has no readout: its
-        output is a row per token.
+        `top`, `logit` and `label` (class indices) `[image, layer, token, rank]`, and
+        `log_partition[image, layer, token]`, the logarithm of the sum over all classes of the
+        exponentials, so that `exp(logit - log_partition)` is a probability; for the readout
+        `readout`, `readout_label` and `readout_log_partition`. Patches have coordinates `row` and
+        `column` (in clips `frame` too), which are -1 for other tokens; `label_index` numbers the
+        labels, and `attrs["labels"]` names all classes. A model that pools nothing has no readout:
+        its output is a row per token.
 
     Raises:
         ValueError: A model without a head, an unknown `at`, classes that aren't there, texts of

@@ -127,7 +127,7 @@ class Reader:
 
     @property
     def _n_heads(self) -> int:
-        return 1 if self.tower.head.distillation is None else 2
+        return 1 + self.tower.pooling.reads_distillation
 
     @property
     def _norms(self) -> tuple[Norm | None, Norm | None]:

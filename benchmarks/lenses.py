@@ -5,8 +5,8 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -74,7 +74,10 @@ def fitted(
     lenses = {
         "logit": None,
         "tuned": tuned,
-        **{f"tuned, toward '{each}'": TunedLens.fit(model, seen, toward=each) for each in _others(model)},
+        **{
+            f"tuned, toward '{each}'": TunedLens.fit(model, seen, toward=each)
+            for each in _others(model)
+        },
         "jacobian": JacobianLens.fit(model, seen[:N_AVERAGED]),
     }
     row = {
@@ -88,7 +91,7 @@ def fitted(
     return lenses, row
 
 
-def _others(model: HookedViT) -> list[str]:
+def _others(model: HookedViT) -> list[Literal["own", "image"]]:
     """The other thing that patches can be fitted to than what is the default."""
     return ["own"] if model.cfg.pooling.kind == "cls" else ["image"]
 

@@ -77,7 +77,7 @@ class TunedLens:
         folder: RunFolder | None = None,
         logs: Iterable[Log] = (),
         workers: int = 0,
-    ) -> Self:
+    ) -> "TunedLens":
         """Fits the maps of all layers at once; the model itself runs once per batch.
 
         A lens is fitted to a distribution over classes, and a token has none unless the model

@@ -84,7 +84,8 @@ class Distillation:
     """
 
     def __init__(self, model: Classifier, groups: Groups, toward: Toward) -> None:
-        self.model, self.reader, self.toward = model, Reader.of(model, None), toward
+        self.model, self.reader = model, Reader.of(model, None)
+        self.toward: Toward = toward
         if toward not in ("read", "own", "image"):
             raise ValueError(
                 f"`toward` must be 'read', 'own' or 'image'; got {toward!r}. Pass one of them."

@@ -13,6 +13,7 @@ from vitreous.view._packing import Packed, exact, fitted, stepped, unpack
 from vitreous.view._page import Page, Section
 from vitreous.view._patch_lens import PatchLens
 from vitreous.view._picture import Picture
+from vitreous.view._plotly import line, scatter
 from vitreous.view._source_shares import SourceShares
 from vitreous.view._token_map import Layout, TokenMap
 from vitreous.view._viewer import Viewer
@@ -34,6 +35,8 @@ __all__ = [
     "Viewer",
     "exact",
     "fitted",
+    "line",
+    "scatter",
     "stepped",
     "unpack",
 ]

@@ -46,6 +46,11 @@ class Bars(Viewer):
                 f"{len(self.values)} bars need as many labels and groups; got {names}. "
                 "Pass one for each value."
             )
+        if self.intervals is not None and self.intervals.shape != (len(self.values), 2):
+            raise ValueError(
+                f"{len(self.values)} bars need as many intervals of two ends; got shape "
+                f"{tuple(self.intervals.shape)}. Pass `[bars, 2]`."
+            )
 
     def payload(self) -> Mapping[str, Any]:
         return {
@@ -63,7 +68,8 @@ class Bars(Viewer):
         width = min(width, 640)
         room = min(0.45 * width - 70, 208)
         padding = 10 if self.kind == "probability" else 5
-        rows = sum(max(19 * lines(label, room, 14) + padding, 24) for label in self.labels)
+        least = 24 if self.intervals is None else 38
+        rows = sum(max(19 * lines(label, room, 14) + padding, least) for label in self.labels)
         groups = 28 * len(dict.fromkeys(self.groups or ()))
         caption = 10 + 24 * lines(f"{self.caption} ({self.unit})", width, 15) if self.caption else 0
         return caption + rows + groups + (32 if self.total else 0)

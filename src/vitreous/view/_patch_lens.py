@@ -151,17 +151,13 @@ class PatchLens(Viewer):
         if READOUT in one:
             whole = _logits(one, READOUT, f"{READOUT}_")
         names, more = _named(one, labels)
-        if followed is None:
-            last = says if whole is None else whole
-            highest = last if isinstance(last, TopLogits) else TopLogits.of(last, _FOLLOWED)
-            followed = as_numpy(highest.label)[-1, 0, :_FOLLOWED].tolist()
         return cls(
             picture,
             tokens,
             says,
             [layer_name(int(layer)) for layer in one["layer"].to_numpy()],
             names,
-            followed=followed,
+            followed=_answers(says if whole is None else whole) if followed is None else followed,
             readout=whole[:, 0] if isinstance(whole, np.ndarray) else whole,
             **more,
         )
@@ -245,6 +241,12 @@ def _logits(one: xarray.Dataset, name: str, prefix: str) -> np.ndarray | TopLogi
         _by_token(one[name], "rank"),
         _by_token(one[f"{prefix}log_partition"]),
     )
+
+
+def _answers(logits: np.ndarray | TopLogits) -> list[int]:
+    """The highest labels of the first token at the last layer."""
+    highest = logits if isinstance(logits, TopLogits) else TopLogits.of(logits[-1:], _FOLLOWED)
+    return as_numpy(highest.label)[-1, 0, :_FOLLOWED].tolist()
 
 
 def _by_token(values: xarray.DataArray, *last: str) -> np.ndarray:

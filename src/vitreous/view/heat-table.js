@@ -81,7 +81,7 @@ export class HeatTable {
     const chosen = row === null || column === null ? -1 : row * this.columns.length + column;
     this.cells.forEach((cell, i) => {
       cell.setAttribute("aria-selected", String(i === chosen));
-      cell.classList.toggle("in-row", column === null && (row === null || Math.floor(i / this.columns.length) === row));
+      cell.classList.toggle("in-row", column === null && Math.floor(i / this.columns.length) === row);
     });
     for (const head of this.heads) head.button.setAttribute("aria-pressed", String(column === null && head.row === row));
   }

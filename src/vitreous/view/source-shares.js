@@ -6,7 +6,7 @@ import { HeatTable } from "vitreous/heat-table.js";
 import { Legend } from "vitreous/legend.js";
 import { signed } from "vitreous/numbers.js";
 import { PatchPicture } from "vitreous/patch-picture.js";
-import { capitalized, shortName, spokenName } from "vitreous/tokens.js";
+import { capitalized, inSentence, shortName, spokenName } from "vitreous/tokens.js";
 import { Viewer } from "vitreous/viewer.js";
 
 const STRONGEST = 5;
@@ -20,7 +20,7 @@ class SourceShares extends Viewer {
     this.sums = new Map();
     this.extents = new Map();
     this.table = new HeatTable(
-      { values: Array.from(headSums.values), rows: layers, columns: heads, rowAxis: "layer", columnAxis: "head", printed: false, caption: "Whose words" },
+      { values: Array.from(headSums.values), rows: layers, columns: heads, rowAxis: "layer", columnAxis: "head", printed: false, caption: "By head" },
       { onPoint: (i) => this.pointAtHead(i), onChoose: (layer, head) => this.choose(layer, head) },
     );
     this.patches = new PatchPicture(picture, tokens, "Shares by source patch", { onPoint: (token) => this.point(token) });
@@ -148,10 +148,11 @@ class SourceShares extends Viewer {
   drawBalance(part, shares) {
     const { tokens, rest, reader } = this.data;
     const add = (list) => list.reduce((sum, token) => sum + shares[token], 0);
-    const lines = [["from the patches", add(tokens.grid.flat())], ...tokens.special.map((token) => [`from ${spokenName(tokens, token)}`, shares[token]])];
-    lines.push([this.name(part), add([...shares.keys()])]);
-    if (part.layer === null && rest !== null) lines.push(["all that no head wrote", rest], ["target", add([...shares.keys()]) + rest]);
-    const rows = lines.map(([name, value], i) => make("div", { class: i > tokens.special.length ? "sum" : null }, make("dt", {}, name), make("dd", {}, signed(value, 4))));
+    const all = add([...shares.keys()]);
+    const lines = [["from the patches", add(tokens.grid.flat())], ...tokens.special.map((token) => [`from ${inSentence(tokens, token)}`, shares[token]])];
+    lines.push([this.name(part), all, "sum"]);
+    if (part.layer === null && rest !== null) lines.push(["all that no head wrote", rest], ["target", all + rest, "sum"]);
+    const rows = lines.map(([name, value, kind]) => make("div", { class: kind }, make("dt", {}, name), make("dd", {}, signed(value, 4))));
     this.balance.replaceChildren(...rows);
     const order = [...shares.keys()].sort((a, b) => Math.abs(shares[b]) - Math.abs(shares[a])).slice(0, STRONGEST);
     const entry = (token) => make("li", {}, make("span", { class: "key" }, shortName(tokens, token)), ` ${signed(shares[token], 3)}`);

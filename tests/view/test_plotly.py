@@ -68,7 +68,8 @@ def test_the_point_under_the_cursor_says_its_label_as_text(browser_page, tmp_pat
         "(text) => Array.from(text.querySelectorAll(':scope > tspan'), (line) => line.textContent)"
     )
     assert lines == [name, f"{name}: 2", "share: −4.5"]
-    assert browser_page.locator(".xtitle").inner_text().strip() == name.strip()
+    axis = browser_page.locator(".xtitle").evaluate("(text) => text.textContent")
+    assert axis == name
     assert "gone" not in browser_page.title()
 
 
@@ -95,11 +96,6 @@ def test_each_line_has_a_name():
 def test_each_point_has_a_label():
     with pytest.raises(ValueError, match="`labels` must have one entry per point; got 1 for 2"):
         scatter(np.zeros(2), np.zeros(2), ["a"])
-
-
-def test_both_ways_have_as_many_values():
-    with pytest.raises(ValueError, match="`y` must have one entry per point; got 3 for 2"):
-        scatter(np.zeros(2), np.zeros(3), ["a", "b"])
 
 
 @pytest.mark.parametrize("make", [line, lambda values: scatter(values, values, list("abc"))])

@@ -175,8 +175,3 @@ def test_whiskers_reach_from_end_to_end(browser_page, tmp_path):
     assert (whisker["x"] - track["x"]) / track["width"] == pytest.approx(0.625, abs=0.01)
     assert whisker["width"] / track["width"] == pytest.approx(0.375, abs=0.01)
     assert viewer.locator(".interval").inner_text() == "+0.500 to +2.000"
-
-
-def test_whiskers_have_two_ends_each():
-    with pytest.raises(ValueError, match=r"1 bars need as many intervals .* got shape \(2, 2\)"):
-        Bars(["a"], np.ones(1), intervals=np.ones((2, 2)))

@@ -1,4 +1,4 @@
-"""Of logits over many labels, what a page keeps: the highest of each token, and some over all layers."""
+"""Of logits over many labels, what a page keeps: the highest, and the course of some labels."""
 
 from dataclasses import dataclass
 
@@ -47,7 +47,7 @@ class TopLogits:
         return TopLogits(label[..., :top], logit[..., :top], log_partition)
 
     def peaks(self, n_labels: int) -> Float[np.ndarray, "tokens labels"]:
-        """The highest probability that each label has at any layer; 0 for one never among the top."""
+        """Each label's highest probability at any layer; 0 for one that is never kept."""
         label, logit, log_partition = self._arrays()
         peaks = np.zeros((label.shape[1], n_labels))
         tokens = np.broadcast_to(np.arange(label.shape[1])[:, None], label.shape)

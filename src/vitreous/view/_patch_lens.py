@@ -67,7 +67,7 @@ class PatchLens(Viewer):
         layers: A name for each layer, first to last.
         labels: A name for each label.
         emoji: One emoji for each label, if there are any.
-        followed: Labels whose course is always shown, and by which the reader may color all patches.
+        followed: Labels whose course is always shown, and by which all patches may be colored.
         top: How many labels to keep per token and layer.
         readout: `[layers, labels]`, the whole head (pooling, norm and all) at each layer: the
             prediction, if the model stopped there. Or the highest of them, as of one token.

@@ -13,12 +13,10 @@ export class ClassLegend {
     this.element = make("div", { class: "legend class-legend" }, this.caption, this.list);
   }
 
-  // `patches`: the class of each patch at the layer that is shown.
-  draw(patches) {
-    const counts = new Map();
-    for (const index of patches) counts.set(index, (counts.get(index) ?? 0) + 1);
-    const order = [...counts].sort(([a, many], [b, more]) => more - many || a - b);
-    this.caption.textContent = `class of each token's top label; ${order.length} on the ${patches.length} patches of this layer`;
+  draw(layer) {
+    const order = this.data.counts(layer);
+    const patches = this.data.tokens.grid.flat().length;
+    this.caption.textContent = `class of each token's top label; ${order.length} on the ${patches} patches of this layer`;
     const key = order.flat().join();
     if (key === this.drawn) return;
     this.drawn = key;

@@ -25,7 +25,13 @@ export class LensCourse {
     this.rows = Array.from({ length: data.courseLabels.width }, (_, place) => this.rankRow(place));
     const body = [this.chartRow, make("tr", { class: "group" }, this.rankHead), ...this.rows.map((row) => row.element)];
     this.element = make("tbody", { class: "courses" }, ...body);
-    new ResizeObserver(() => this.last && this.drawChart()).observe(this.cell);
+    this.width = 0;
+    new ResizeObserver(([{ contentRect }]) => this.resize(contentRect.width)).observe(this.cell);
+  }
+
+  resize(width) {
+    this.width = width;
+    if (this.last) this.drawChart();
   }
 
   rankRow(place) {
@@ -81,7 +87,7 @@ export class LensCourse {
   }
 
   drawChart() {
-    const width = this.cell.clientWidth;
+    const { width } = this;
     if (!width) return;
     const { courses, layer, by, range } = this.last;
     const column = width / this.data.layers.length;

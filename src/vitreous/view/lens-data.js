@@ -16,6 +16,16 @@ export class LensData {
     return this.top.at(layer, token, 0);
   }
 
+  // The classes of the patches' top labels at a layer, as [class, patches], the most frequent first.
+  counts(layer) {
+    const counts = new Map();
+    for (const token of this.tokens.grid.flat()) {
+      const best = this.best(layer, token);
+      counts.set(best, (counts.get(best) ?? 0) + 1);
+    }
+    return [...counts].sort(([a, many], [b, more]) => more - many || a - b);
+  }
+
   // "🐱 cat"
   named(index) {
     return this.emoji ? `${this.emoji[index]} ${this.labels[index]}` : this.labels[index];

@@ -51,15 +51,18 @@ export class LensTimeline {
     return { token, head, cells, element };
   }
 
-  // `show(layer, token)` gives what stands in a cell: { color, text, large }.
-  draw(focused, layer, by, show) {
+  // `show(layer, token)` gives what stands in a cell: { shade, text, large }; `look` changes with it.
+  draw(focused, layer, by, show, look) {
     const { tokens } = this.data;
     if (!tokens.special.includes(focused)) this.lastPatch = focused;
     this.heads.forEach((head, at) => head.classList.toggle("now", at === layer));
     for (const row of this.rows) {
       const token = row.token ?? this.lastPatch;
-      row.head.textContent = spokenName(tokens, token);
       row.element.classList.toggle("focused", token === focused);
+      const drawn = `${token},${layer},${look}`;
+      if (row.drawn === drawn) continue;
+      row.drawn = drawn;
+      row.head.textContent = spokenName(tokens, token);
       row.cells.forEach((cell, at) => this.drawMoment(cell, at, token, show(at, token), at === layer));
     }
     this.course.draw(focused, inSentence(tokens, focused), layer, by);

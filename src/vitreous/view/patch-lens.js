@@ -9,6 +9,7 @@ import { LensData, OWN } from "vitreous/lens-data.js";
 import { LensTimeline } from "vitreous/lens-timeline.js";
 import { plain, probability } from "vitreous/numbers.js";
 import { PatchPicture } from "vitreous/patch-picture.js";
+import { onPaper, theme } from "vitreous/theme.js";
 import { capitalized, spokenName } from "vitreous/tokens.js";
 import { Viewer } from "vitreous/viewer.js";
 
@@ -47,7 +48,6 @@ class PatchLens extends Viewer {
     const side = make("div", { class: "side" }, this.controls(), this.readout, this.legend.element, this.classes.element);
     const all = this.state.layers === "all";
     if (all) this.multiples ??= this.makeMultiples();
-    this.painted = null;
     this.stage.classList.toggle("all-layers", all);
     this.stage.replaceChildren(all ? this.multiples.element : this.patches.element, side);
   }
@@ -72,7 +72,6 @@ class PatchLens extends Viewer {
 
   choose(name, value) {
     this.state[name] = value;
-    this.painted = null;
     this.draw();
     this.remember();
   }
@@ -115,7 +114,6 @@ class PatchLens extends Viewer {
 
   light(index) {
     this.spotlight = index;
-    this.painted = null;
     this.schedule();
   }
 
@@ -180,35 +178,40 @@ class PatchLens extends Viewer {
   }
 
   draw() {
-    const { by, layers } = this.state;
+    const { by, layers, show } = this.state;
     this.scale = this.lens.range(this.place, by);
-    if (layers === "one") this.patches.draw({ ...this.content(this.layer), rings: [{ token: this.focused, kind: "query" }] });
+    if (layers === "one") this.drawPicture();
     else this.drawMultiples();
-    const large = this.state.show === "emoji";
-    this.timeline.draw(this.focused, this.layer, by === "logit" ? "logit" : "probability", (layer, token) => ({
-      shade: this.shade(layer, token),
-      text: this.text(layer, token),
-      large,
-    }));
+    const moment = (layer, token) => ({ shade: this.shade(layer, token), text: this.text(layer, token), large: show === "emoji" });
+    this.timeline.draw(this.focused, this.layer, by === "logit" ? "logit" : "probability", moment, this.look());
     this.drawReadout();
     this.drawLegend();
   }
 
-  // Paints all layers when what they show changed; pointing only moves the marks.
+  // All on which colors and texts depend, but for the layer.
+  look() {
+    return [theme(), onPaper(), this.spotlight, ...Object.values(this.state)].join();
+  }
+
+  // Paints the patches when what they show changed; pointing only moves the ring.
+  drawPicture() {
+    const look = `${this.layer},${this.look()}`;
+    const content = look === this.painted ? {} : this.content(this.layer);
+    this.painted = look;
+    this.patches.draw({ ...content, rings: [{ token: this.focused, kind: "query" }] });
+  }
+
   drawMultiples() {
-    if (this.painted !== css(color("sequential", 0))) {
-      this.painted = css(color("sequential", 0)); // another one in another theme
+    if (this.painted !== this.look()) {
+      this.painted = this.look();
       this.multiples.draw(this.data.layers.map((_, layer) => ({ ...this.content(layer), summary: this.summary(layer) })));
     }
     this.multiples.mark(this.focused, this.layer);
   }
 
   summary(layer) {
-    const patches = this.data.tokens.grid.flat();
-    const counts = new Map();
-    for (const token of patches) counts.set(this.lens.best(layer, token), (counts.get(this.lens.best(layer, token)) ?? 0) + 1);
-    const [index, count] = [...counts].reduce((most, other) => (other[1] > most[1] ? other : most));
-    return `${count} of ${patches.length} patches say ${this.lens.named(index)}`;
+    const [index, count] = this.lens.counts(layer)[0];
+    return `${count} of ${this.data.tokens.grid.flat().length} patches say ${this.lens.named(index)}`;
   }
 
   drawReadout() {
@@ -241,7 +244,7 @@ class PatchLens extends Viewer {
     this.legend.element.hidden = this.of.hidden = byClass;
     this.classes.element.hidden = !byClass;
     if (byClass) {
-      this.classes.draw(this.data.tokens.grid.flat().map((token) => this.lens.best(this.layer, token)));
+      this.classes.draw(this.layer);
       return;
     }
     const subject = of === OWN ? "each token's own top label" : this.lens.named(this.data.followed[Number(of)]);

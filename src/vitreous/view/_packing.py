@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
@@ -36,7 +37,10 @@ class Packed:
 
 def as_numpy(values: Shaped[Array, "..."]) -> Shaped[np.ndarray, "..."]:
     """The values as a NumPy array on the CPU, without gradient."""
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    if not isinstance(values, Tensor):
+        return np.asarray(values)
+    values = values.detach().cpu()
+    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
 
 
 def exact(values: Shaped[Array, "..."]) -> Packed:
@@ -49,14 +53,14 @@ def exact(values: Shaped[Array, "..."]) -> Packed:
                 "Pass floating-point values."
             )
         return Packed("uint16", array.shape, array.astype("<u2").tobytes())
-    _must_be_finite(array)
+    must_be_finite(array)
     return Packed("float32", array.shape, array.astype("<f4").tobytes())
 
 
 def stepped(values: Float[Array, "..."]) -> Packed:
     """Packs each row in 4095 equal steps from its smallest to its largest value: 1.5 bytes each."""
     array = as_numpy(values).astype(np.float64)
-    _must_be_finite(array)
+    must_be_finite(array)
     rows = array.reshape(-1, array.shape[-1])
     low = rows.min(axis=1).astype("<f4")
     step = ((rows.max(axis=1) - low) / _LEVELS).astype("<f4")
@@ -91,7 +95,8 @@ def unpack(packed: Packed) -> Shaped[np.ndarray, "..."]:
     return (low[:, None] + codes * step[:, None].astype(np.float64)).reshape(packed.shape)
 
 
-def _must_be_finite(array: Shaped[np.ndarray, "..."]) -> None:
+def must_be_finite(array: Shaped[np.ndarray, "..."]) -> None:
+    """Raises where a number is NaN or infinite."""
     wrong = np.count_nonzero(~np.isfinite(array))
     if wrong:
         raise ValueError(

@@ -1,27 +1,35 @@
 """Where each head looks: a gallery of all heads, and one of them on the picture."""
 
-import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
 
 from vitreous._whole import written_whole
+from vitreous.view._attention_scores import (
+    Kind,
+    Look,
+    Scale,
+    Way,
+    bounds,
+    extents,
+    head_scores,
+    log_partition,
+    must_be_among,
+    must_be_scores,
+    must_be_self_attention,
+)
 from vitreous.view._film import write_gif, write_mp4
 from vitreous.view._frame import MARGIN, STACKED_BELOW, lines, wrapped
-from vitreous.view._packing import Array, as_numpy, exact, fitted
+from vitreous.view._packing import Array, exact, fitted
 from vitreous.view._picture import Picture
 from vitreous.view._still import Still, draw
 from vitreous.view._token_map import TokenMap
 from vitreous.view._viewer import Viewer
-
-Kind = Literal["pattern", "scores"]
-Way = Literal["from", "to"]
-Scale = Literal["token", "head", "all"]
 
 MOST_SCORES = 16_000_000
 """What a page can hold: a byte each, 21 megabytes in base64."""
@@ -62,16 +70,17 @@ class AttentionGallery(Viewer):
     heads: Sequence[tuple[int, int]] | None = None
 
     def __post_init__(self) -> None:
-        _must_be_self_attention(self.scores.shape)
+        must_be_self_attention(self.scores.shape)
         self.tokens.must_fit(self.scores.shape[-1])
-        _must_be_among(self.scores.shape[:2], [*(self.heads or ()), *self._start])
-        if any(place not in self._places for place in self._start):
+        must_be_among(self.scores.shape[:2], [*(self.heads or ()), *self._start])
+        places = self._places
+        if any(place not in places for place in self._start):
             raise ValueError(
                 f"`start` must be one of `heads`; got {self.start}. Add it to them, or leave it out."
             )
         self._must_fit_a_page()
-        for layer, head in self._places:
-            _must_be_scores(self._head(layer, head), layer, head)
+        for layer, head in places:
+            must_be_scores(head_scores(self.scores, layer, head), layer, head)
 
     @staticmethod
     def capacity(n_tokens: int) -> int:
@@ -79,8 +88,8 @@ class AttentionGallery(Viewer):
         return MOST_SCORES // n_tokens**2
 
     def payload(self) -> Mapping[str, Any]:
-        scores = np.stack([self._head(*place) for place in self._places])
-        partition = np.stack([_log_partition(head) for head in scores])
+        scores = np.stack([head_scores(self.scores, *place) for place in self._places])
+        partition = np.stack([log_partition(head) for head in scores])
         packed = fitted(scores, masked=True)
         return {
             "picture": self.picture,
@@ -89,7 +98,7 @@ class AttentionGallery(Viewer):
             "heads": [list(place) for place in self._places],
             "scores": packed,
             "logPartition": exact(partition),
-            "extents": exact(np.stack([*map(_extents, scores, partition)])),
+            "extents": exact(np.stack([*map(extents, scores, partition)])),
             "largestStep": packed.largest_step,
             "start": list((*self._start, self._places[0])[0]),
         }
@@ -119,10 +128,10 @@ class AttentionGallery(Viewer):
                 (`token`), all values of this head (`head`), or of all heads on the page (`all`).
             width: Of the picture, in pixels.
         """
-        _must_be_among((self.scores.shape[-1],), [(token,)])
-        still = self._still(layer, head, token, kind, way, self._scale(layer, head, kind, scale))
+        (still,) = self._stills(layer, head, [token], Look(kind, way, scale))
+        image = draw(still, width)
         with written_whole(path := Path(path)) as beside:
-            draw(still, width).save(beside, "PNG", optimize=True)
+            image.save(beside, "PNG", optimize=True)
         return path
 
     def save_gif(
@@ -153,9 +162,9 @@ class AttentionGallery(Viewer):
             width: Of the picture, in pixels.
             frames_per_second: At most 50.
         """
-        frames = self._frames(layer, head, tokens, kind, way, scale)
+        stills = self._stills(layer, head, tokens, Look(kind, way, scale))
         with written_whole(path := Path(path)) as beside:
-            write_gif(beside, (draw(still, width) for still in frames), frames_per_second)
+            write_gif(beside, (draw(still, width) for still in stills), frames_per_second)
         return path
 
     def save_mp4(
@@ -176,9 +185,9 @@ class AttentionGallery(Viewer):
         Raises:
             MissingDependencyError: PyAV isn't installed; extra `view` brings it.
         """
-        frames = self._frames(layer, head, tokens, kind, way, scale)
+        stills = self._stills(layer, head, tokens, Look(kind, way, scale))
         with written_whole(path := Path(path)) as beside:
-            write_mp4(beside, (draw(still, width) for still in frames), frames_per_second)
+            write_mp4(beside, (draw(still, width) for still in stills), frames_per_second)
         return path
 
     def height(self, width: float) -> float:
@@ -209,55 +218,24 @@ class AttentionGallery(Viewer):
                 "Choose some: `heads=[(layer, head), ...]`."
             )
 
-    def _head(self, layer: int, head: int) -> Float[np.ndarray, "queries keys"]:
-        return as_numpy(self.scores[layer, head]).astype(np.float32)
-
-    def _frames(
+    def _stills(
         self,
         layer: int,
         head: int,
         tokens: Sequence[int] | None,
-        kind: Kind,
-        way: Way,
-        scale: Scale,
-    ) -> list[Still]:
+        look: Look,
+    ) -> Iterator[Still]:
         chosen = [each for row in self.tokens.grid for each in row] if tokens is None else tokens
-        _must_be_among((self.scores.shape[-1],), [(token,) for token in chosen])
-        if not chosen:
+        must_be_among((self.scores.shape[-1],), [(token,) for token in chosen])
+        if not len(chosen):
             raise ValueError("`tokens` must name a token; got none. Leave it out for all patches.")
-        bounds = self._scale(layer, head, kind, scale)
-        return [self._still(layer, head, token, kind, way, bounds) for token in chosen]
-
-    def _still(
-        self,
-        layer: int,
-        head: int,
-        token: int,
-        kind: Kind,
-        way: Way,
-        bounds: tuple[float, float] | None,
-    ) -> Still:
-        values = self._values(layer, head, kind)
-        line = values[token] if way == "from" else values[:, token]
-        low, high = _bounds(line, kind) if bounds is None else bounds
+        must_be_among(self.scores.shape[:2], [(layer, head)])
+        span = look.span(self.scores, (layer, head), self._places)
+        lines = look.lines(self.scores, (layer, head), chosen)
         title = f"Layer {layer}, head {head}"
-        where = "where {} looks" if way == "from" else "who looks at {}"
-        return Still(self.picture, self.tokens, line, low, high, token, title, where)
-
-    def _values(self, layer: int, head: int, kind: Kind) -> Float[np.ndarray, "queries keys"]:
-        _must_be_among(self.scores.shape[:2], [(layer, head)])
-        scores = self._head(layer, head)
-        return scores if kind == "scores" else np.exp(scores - _log_partition(scores)[:, None])
-
-    def _scale(
-        self, layer: int, head: int, kind: Kind, scale: Scale
-    ) -> tuple[float, float] | None:
-        """What the colors span, or None where each token has a scale of its own."""
-        if scale == "token":
-            return None
-        places = [(layer, head)] if scale == "head" else self._places
-        bounds = [_bounds(self._values(*place, kind), kind) for place in places]
-        return min(low for low, _ in bounds), max(high for _, high in bounds)
+        for token, line in zip(chosen, lines, strict=True):
+            low, high = span or bounds(line, look.kind)
+            yield Still(self.picture, self.tokens, line, low, high, token, title, look.words)
 
     def _side_height(self, width: float) -> float:
         chips = [100.0] * len(self.tokens.special)
@@ -272,57 +250,3 @@ class AttentionGallery(Viewer):
         controls = 64 * wrapped(_GALLERY_CONTROLS, 28, width)
         matrix = min(width, _WIDEST_PICTURE) + 40
         return max(controls + 66 + 20 * lines(_NOTE, width, 13) + thumbnails, matrix)
-
-
-def _log_partition(scores: Float[np.ndarray, "queries keys"]) -> Float[np.ndarray, " queries"]:
-    scores = scores.astype(np.float64)
-    highest = scores.max(axis=-1, keepdims=True)
-    return np.log(np.exp(scores - highest).sum(axis=-1)) + highest[..., 0]
-
-
-def _extents(
-    scores: Float[np.ndarray, "queries keys"], partition: Float[np.ndarray, " queries"]
-) -> Float[np.ndarray, " 3"]:
-    """Smallest and largest score, and the largest value of the pattern."""
-    highest = np.exp((scores.max(axis=-1) - partition).max())
-    return np.array([*_bounds(scores, "scores"), highest])
-
-
-def _bounds(values: Float[np.ndarray, "..."], kind: Kind) -> tuple[float, float]:
-    """What a color scale spans; a pattern's begins at zero, and masked scores have no color."""
-    seen = values[values > -np.inf]
-    if not seen.size:
-        return 0.0, 0.0
-    return (0.0 if kind == "pattern" else float(seen.min())), float(seen.max())
-
-
-def _must_be_self_attention(shape: Sequence[int]) -> None:
-    if len(shape) != 4 or shape[2] != shape[3] or not math.prod(shape):
-        raise ValueError(
-            f"Scores must be [layers, heads, queries, keys], one row per token; got {(*shape,)}. "
-            "Pass the scores of whole self-attention, for one image."
-        )
-
-
-def _must_be_among(sizes: Sequence[int], places: Sequence[Sequence[int]]) -> None:
-    """Raises unless each place has an index for each axis of these sizes."""
-    name = "A head" if len(sizes) == 2 else "A token"
-    for place in places:
-        fits = len(place) == len(sizes)
-        if not fits or any(not 0 <= i < n for i, n in zip(place, sizes, strict=True)):
-            ranges = " and ".join(f"0..{size - 1}" for size in sizes)
-            got = ", ".join(map(str, place))
-            raise ValueError(
-                f"{name} must lie in {ranges}; got {got}. Count from zero, as the scores do."
-            )
-
-
-def _must_be_scores(scores: Float[np.ndarray, "queries keys"], layer: int, head: int) -> None:
-    wrong = np.count_nonzero(np.isnan(scores) | (scores == np.inf))
-    blind = np.count_nonzero((scores == -np.inf).all(axis=-1))
-    if wrong or blind:
-        got = f"{wrong} that are no number" if wrong else f"{blind} queries that see no key"
-        raise ValueError(
-            f"Scores must be finite, or minus infinity where a key is masked; got {got} in layer "
-            f"{layer}, head {head}. Look for NaN or infinity in the weights, the image or the mask."
-        )

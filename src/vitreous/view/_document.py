@@ -41,7 +41,7 @@ class Freight:
             return {"$picture": self._stow_picture(value)}
         if isinstance(value, Packed):
             return {"$array": self._stow_array(value)}
-        if isinstance(value, list) and any(isinstance(each, Picture) for each in value):
+        if isinstance(value, list) and any(isinstance(each, Picture | Packed) for each in value):
             return {"$list": [self._stow(each) for each in value]}
         return value
 

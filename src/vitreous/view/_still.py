@@ -14,6 +14,7 @@ from vitreous.view._token_map import TokenMap
 _PAPER, _INK, _MUTED, _LINE = "#fcfcfa", "#182126", "#58666d", "#dfe3e1"
 _QUERY = "#c2185b"
 _MARGIN, _TITLE, _LEGEND, _CHIP = 16, 52, 56, 26  # pixels: around, above, below, and a chip's row
+_NARROWEST = 16
 _FAINT = 0.25  # how much of the picture stays under the colors, as in `page.css`
 _LUMA = (0.2126, 0.7152, 0.0722, 0)  # how bright red, green and blue are, as in CSS
 _SMALL = 128  # the few pixels of a picture smaller than this stay sharp
@@ -47,6 +48,10 @@ class Still:
 
 def draw(still: Still, width: int) -> Image.Image:
     """The picture under its colors, with a title, a legend, and the tokens that are no patch."""
+    if width < _NARROWEST:
+        raise ValueError(
+            f"`width` must be at least {_NARROWEST} pixels; got {width}. Pass a few hundred."
+        )
     height = max(1, round(still.picture.height(width)))
     chips = _chip_boxes(still, width)
     below = max((top for _, top, _ in chips), default=-_CHIP) + _CHIP
@@ -122,8 +127,8 @@ def _draw_ring(pen: ImageDraw.ImageDraw, still: Still, width: int, height: int) 
         place = box(row, tokens.index(still.token), _grid(still), width, height)
         left, top, right, bottom = place
         edges = (left + _MARGIN, top + _TITLE, right + _MARGIN - 1, bottom + _TITLE - 1)
-        pen.rectangle(tuple(edges), outline="white", width=3)
-        pen.rectangle(tuple(edges), outline=_QUERY, width=2)
+        pen.rectangle(edges, outline="white", width=3)
+        pen.rectangle(edges, outline=_QUERY, width=2)
 
 
 def _chip_boxes(still: Still, width: int) -> list[tuple[int, int, int]]:
@@ -145,9 +150,9 @@ def _draw_chips(
     for token, (left, top, size) in zip(still.tokens.special, boxes, strict=True):
         x, y = left + _MARGIN, top + below - 8
         masked = still.line[token] == -np.inf
-        ring = {"outline": _QUERY, "width": 2} if token == still.token else {"outline": _LINE}
+        line, thickness = (_QUERY, 2) if token == still.token else (_LINE, 1)
         fill = None if masked else tuple(shades[token].tolist())
-        pen.rounded_rectangle((x, y, x + size, y + 20), 10, fill=fill, **ring)
+        pen.rounded_rectangle((x, y, x + size, y + 20), 10, fill, line, thickness)
         dark = not masked and shades[token].mean() < 140
         name = still.tokens.names[token]
         pen.text((x + size / 2, y + 10), name, "white" if dark else _INK, _font(12), "mm")

@@ -1,4 +1,4 @@
-"""What other attention viewers get wrong: their grid, their class token, their names, their scale."""
+"""What other attention viewers get wrong: grid, class token, names, scale."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def test_the_last_patch_of_any_patch_size_is_where_it_is_seen(browser_page, tmp_
     pattern = softmax(made.scores[0, 0, -1].astype(float))
     key, value = first_key(viewer)
     assert made.tokens.names.index(key) == pattern.argmax()
-    assert value == pytest.approx(pattern.max(), rel=6e-3)
+    assert value == pytest.approx(pattern.max(), rel=0.01)  # two digits of a stepped score
     last = f"where patch row {grid[0] - 1}, column {grid[1] - 1} looks"
     assert viewer.locator(".stage h3").inner_text().endswith(last)
 
@@ -99,7 +99,7 @@ def test_a_weak_head_looks_weak_on_the_scale_of_all_heads(browser_page, tmp_path
     next_frame(browser_page)
     among_all = painted(viewer)
     assert sum(alone[:3]) < 250 and sum(among_all[:3]) > 650
-    assert number(viewer.locator(".legend-numbers span").last.inner_text()) == pytest.approx(1)
+    assert viewer.locator(".legend-numbers span").last.inner_text().startswith("1 − ")
 
 
 @pytest.mark.parametrize("kind", ["pattern", "scores"])

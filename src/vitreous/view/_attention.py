@@ -76,7 +76,7 @@ class AttentionGallery(Viewer):
         places = self._places
         if any(place not in places for place in self._start):
             raise ValueError(
-                f"`start` must be one of `heads`; got {self.start}. Add it to them, or leave it out."
+                f"`start` must be one of `heads`; got {self.start}. Add it to `heads`."
             )
         self._must_fit_a_page()
         for layer, head in places:
@@ -240,7 +240,9 @@ class AttentionGallery(Viewer):
     def _side_height(self, width: float) -> float:
         chips = [100.0] * len(self.tokens.special)
         chip_rows = wrapped(chips, 6, width) if chips else 0
-        return 90 + 40 * chip_rows + self.picture.height(min(width, _WIDEST_PICTURE)) + 170
+        return (
+            90 + min(40 * chip_rows, 176) + self.picture.height(min(width, _WIDEST_PICTURE)) + 170
+        )
 
     def _gallery_height(self, width: float) -> float:
         n_layers, n_heads, *_ = self.scores.shape

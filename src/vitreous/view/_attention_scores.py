@@ -51,7 +51,7 @@ class Look:
         scores: Float[Array, "layers heads queries keys"],
         place: tuple[int, int],
         tokens: Sequence[int],
-    ) -> Float[np.ndarray, "queries keys"]:
+    ) -> Float[np.ndarray, "positions tokens"]:
         """For each of these tokens what it attends to, or who attends to it."""
         values = self._values(scores, place)
         return (values if self.way == "from" else values.T)[list(tokens)]

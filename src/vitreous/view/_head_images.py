@@ -146,7 +146,7 @@ class HeadImageMatrix(Viewer):
 
 def _reduced(
     scores: Float[Array, "layers heads queries keys"], queries: Sequence[int]
-) -> Float[np.ndarray, "maps layers heads keys"]:
+) -> Float[np.ndarray, "_ layers heads keys"]:
     """The mean over queries, and the pattern of each of these queries."""
     must_be_self_attention(scores.shape)
     places = list(np.ndindex(*scores.shape[:2]))

@@ -58,7 +58,7 @@ export class AttentionData {
   // What a color scale spans over a head, or over all heads of the page; patterns start at zero.
   extent(kind, slot = null) {
     const slots = slot === null ? this.places.map((_, i) => i) : [slot];
-    const column = (at) => slots.map((each) => this.extents.row(each)[at]);
+    const column = (at) => slots.map((each) => this.extents.at(each, at));
     if (kind === "pattern") return [0, Math.max(...column(2))];
     return [Math.min(...column(0)), Math.max(...column(1))];
   }

@@ -3,6 +3,7 @@
 import { colorTable, pixel } from "vitreous/colors.js";
 import { part } from "vitreous/attention-data.js";
 import { make, step } from "vitreous/dom.js";
+import { fit } from "vitreous/patch-picture.js";
 import { theme } from "vitreous/theme.js";
 
 const SMALLEST_CELL = 1.5; // below that, no cursor can tell cells apart, and the matrix scrolls
@@ -97,9 +98,7 @@ export class AttentionMatrix {
     const { width, height } = this.board.getBoundingClientRect();
     if (!width || !this.crossing) return;
     const ratio = window.devicePixelRatio || 1;
-    this.marks.width = Math.round(width * ratio);
-    this.marks.height = Math.round(height * ratio);
-    const context = this.marks.getContext("2d");
+    const context = fit(this.marks, width * ratio, height * ratio);
     const { query, key } = this.crossing;
     if (query !== null) this.band(context, query, ratio, (top, size) => [-9, top, this.marks.width + 18, size]);
     if (key !== null) this.band(context, key, ratio, (left, size) => [left, -9, size, this.marks.height + 18]);

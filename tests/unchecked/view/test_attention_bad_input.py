@@ -1,7 +1,5 @@
 """What can't be shown is named in one line."""
 
-import builtins
-
 import numpy as np
 import pytest
 
@@ -28,9 +26,9 @@ def test_scores_have_four_axes_and_a_row_per_token(shape):
 def test_a_score_that_is_no_number_is_found(wrong):
     scores = SCORES.copy()
     scores[1, 2, 3, 4] = wrong
-    with pytest.raises(ValueError, match="got 1 that are no number in layer 1, head 2. Look for"):
+    with pytest.raises(ValueError, match=r"got 1 that are no number in layer 1, head 2\. Look for"):
         gallery(scores)
-    with pytest.raises(ValueError, match="got 1 that are no number in layer 1, head 2. Look for"):
+    with pytest.raises(ValueError, match=r"got 1 that are no number in layer 1, head 2\. Look for"):
         HeadImageMatrix.of([PICTURE], TOKENS, [scores])
 
 
@@ -107,12 +105,8 @@ def test_a_picture_needs_a_width(tmp_path):
 
 
 def test_a_video_names_the_extra_that_it_needs(tmp_path, monkeypatch):
-    real = builtins.__import__
-
-    def missing(name: str, *args: object, **options: object) -> object:
-        if name == "av":
-            raise ModuleNotFoundError("No module named 'av'", name="av")
-        return real(name, *args, **options)
+    def missing(name: str) -> object:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
     monkeypatch.setattr("importlib.import_module", missing)
     with pytest.raises(MissingDependencyError, match=r"needs av, .*vitreous\[view\]"):
@@ -133,7 +127,7 @@ def test_each_image_needs_a_picture_and_a_label():
         ValueError, match="Maps of 2 images need as many pictures and labels; got 1"
     ):
         HeadImageMatrix([PICTURE], TOKENS, maps)
-    with pytest.raises(ValueError, match="got 2 and 1. Pass one for each"):
+    with pytest.raises(ValueError, match=r"got 2 and 1\. Pass one for each"):
         HeadImageMatrix([PICTURE] * 2, TOKENS, maps, ["one"])
 
 

@@ -157,6 +157,19 @@ def test_the_legend_spans_what_its_scale_says(browser_page, tmp_path, kind, scal
     assert high == pytest.approx(spanned.max(), rel=6e-3, abs=6e-4)
 
 
+@pytest.mark.parametrize(("scale", "of"), [("this token", "this head"), ("all heads", "all heads")])
+def test_the_matrix_says_what_its_own_colors_span(browser_page, tmp_path, scale, of):
+    made = gallery(start=(1, 1))
+    viewer = show(browser_page, made, tmp_path)
+    viewer.locator(".controls").first.get_by_label(scale, exact=True).first.check(force=True)
+    open_matrix(viewer)
+    said = viewer.locator(".matrix-view .readout-line").inner_text()
+    whole = softmax(made.scores.astype(float), axis=-1)
+    high = number(said.split(" to ")[1].split(",")[0])
+    assert high == pytest.approx((whole if of == "all heads" else whole[1, 1]).max(), rel=6e-3)
+    assert said.endswith(f"all values of {of}.")
+
+
 def test_pinned_pictures_tell_their_own_value_of_the_patch_under_the_cursor(browser_page, tmp_path):
     made = gallery()
     viewer = show(browser_page, made, tmp_path)

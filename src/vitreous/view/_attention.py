@@ -34,7 +34,7 @@ from vitreous.view._viewer import Viewer
 MOST_SCORES = 16_000_000
 """What a page can hold: a byte each, 21 megabytes in base64."""
 
-_WIDEST_PICTURE, _WIDEST_COLUMN = 480, 432
+_WIDEST_PICTURE, _WIDEST_COLUMN, _HIGHEST_CHIPS = 480, 432, 176
 _NOTE = "." * 110  # as long as what is said below the thumbnails
 _CONTROLS = (145, 200, 225, 155)  # widths of the choices above the gallery
 _GALLERY_CONTROLS = (340, 175)  # and of those above the thumbnails
@@ -250,5 +250,5 @@ class AttentionGallery(Viewer):
         thumbnail = min(max((width - 60) / n_heads, 24), 128)
         thumbnails = n_layers * max(4 + thumbnail * rows / columns, 24)
         controls = 64 * wrapped(_GALLERY_CONTROLS, 28, width)
-        matrix = min(width, _WIDEST_PICTURE) + 40
+        matrix = min(width, _WIDEST_PICTURE) + 80
         return max(controls + 66 + 20 * lines(_NOTE, width, 13) + thumbnails, matrix)

@@ -222,7 +222,9 @@ class AttentionGallery extends Viewer {
     const { kind, way, scale } = this.state;
     const range = this.attention.extent(kind, scale === "all" ? null : this.slot);
     const [query, key] = way === "from" ? [this.token, this.reading] : [this.reading, this.token];
-    this.matrix.draw(kind, this.slot, range, { query, key });
+    const [low, high] = range.map(this.format);
+    const note = `The colors of the matrix span ${low} to ${high}, all values of ${scale === "all" ? "all heads" : "this head"}.`;
+    this.matrix.draw(kind, this.slot, range, { query, key }, note);
   }
 
   drawPins() {

@@ -18,8 +18,9 @@ export class AttentionMatrix {
     const attributes = { class: "matrix", tabindex: "0", role: "application", "aria-roledescription": "attention matrix" };
     const style = `min-width: ${SMALLEST_CELL * this.size}px`;
     this.board = make("div", { ...attributes, style, "aria-label": "Queries by keys" }, this.cells, this.marks);
+    this.note = make("p", { class: "readout-line" });
     const axes = make("p", { class: "matrix-axes" }, make("span", {}, "query\u00a0↓ key\u00a0→"), make("span", {}, `${this.size} × ${this.size} tokens`));
-    this.element = make("div", { class: "matrix-view" }, axes, make("div", { class: "matrix-scroller" }, this.board));
+    this.element = make("div", { class: "matrix-view" }, axes, make("div", { class: "matrix-scroller" }, this.board), this.note);
     this.listen();
   }
 
@@ -71,9 +72,10 @@ export class AttentionMatrix {
     return { query: Math.floor(cell / this.size), key: cell % this.size };
   }
 
-  // `crossing`: the query and the key that are marked; either may be null.
-  draw(kind, slot, scale, crossing) {
+  // `crossing`: the query and the key that are marked; either may be null. `note`: what the colors span.
+  draw(kind, slot, scale, crossing, note) {
     const name = [kind, slot, ...scale, theme()].join("/");
+    this.note.textContent = note;
     if (name !== this.drawn) this.drawCells(kind, slot, scale);
     this.drawn = name;
     this.crossing = crossing;

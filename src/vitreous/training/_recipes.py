@@ -3,7 +3,7 @@
 from functools import partial
 
 from vitreous._errors import unknown
-from vitreous.data import DIGIT_NAMES, DIGIT_PREPROCESSING, Images, digits
+from vitreous.data import DIGIT_NAMES, DIGIT_PREPROCESSING, digits
 from vitreous.models import HookedViTConfig, PoolingConfig
 from vitreous.terrarium import PREPROCESSING, WORLD, WORLD_KINDS, Task
 from vitreous.training._augmentations import Shift

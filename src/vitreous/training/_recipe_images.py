@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 from vitreous.data import Images, Sample
 from vitreous.terrarium import WORLD_KINDS, Task
+from vitreous.training._repeats_images import ManyQuestions
 
 # Whole turns, so that every kind is there equally often.
 _TEST_SCENES = 144 * len(WORLD_KINDS)
 _SPURIOUS_TEST_SCENES = 7 * 100 * 8
+_REPEATS_TEST_SCENES = 5040
 
 
 def terrarium_images(split: str) -> Images:
@@ -49,6 +51,19 @@ def typographic_images(split: str) -> Images:
         first = parts[0]
         return Images(InTurn(tuple(parts)), len(first), first.batch_size, first.class_names)
     return Task("typographic", "test", word=split).images(count=_TEST_SCENES)
+
+
+def repeats_images(split: str) -> Images:
+    """The scenes of `repeats`: a row of motifs starts again, and what comes next?
+
+    Args:
+        split: "train", with a label map of further questions (see `ManyQuestions`); or "test", the
+            first 5040 scenes of that split as the task draws them.
+    """
+    if split == "test":
+        return Task("repeats", split).images(count=_REPEATS_TEST_SCENES)
+    task = Task("repeats", split)
+    return Images(ManyQuestions(task), len(task), class_names=task.class_names)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,15 @@ from vitreous.data import DIGIT_NAMES, DIGIT_PREPROCESSING, digits
 from vitreous.models import HookedViTConfig, PoolingConfig
 from vitreous.terrarium import PREPROCESSING, WORLD, WORLD_KINDS, Task
 from vitreous.training._augmentations import Shift
+from vitreous.training._losses import cross_entropy_with_patches
 from vitreous.training._plan import Plan
 from vitreous.training._recipe import Recipe
-from vitreous.training._recipe_images import spurious_images, terrarium_images, typographic_images
+from vitreous.training._recipe_images import (
+    repeats_images,
+    spurious_images,
+    terrarium_images,
+    typographic_images,
+)
 
 # Whole turns, so that every kind is there equally often.
 _SCENES_OF_MEANS = 40 * len(WORLD_KINDS)
@@ -109,12 +115,38 @@ def _typographic() -> Recipe:
     )
 
 
+def _repeats() -> Recipe:
+    return Recipe(
+        name="terrarium-repeats",
+        about=f"task 'repeats' of the terrarium, world {WORLD}: with more question "
+        "marks, and each motif is asked for the one before it",
+        config=HookedViTConfig(
+            n_layers=3,
+            d_model=128,
+            n_heads=4,
+            d_mlp=None,
+            image_size=96,
+            patch_size=12,
+            n_classes=len(Task("repeats").class_names.names),
+        ),
+        preprocessing=PREPROCESSING,
+        labels=Task("repeats").class_names,
+        images=repeats_images,
+        plan=Plan(steps=4000, batch_size=32, learning_rate=1e-3, shuffle=False, warmup=0.02),
+        loss=cross_entropy_with_patches,
+        # Which motif stands before another is a question of places alone.
+        position_std=0.5,
+        n_means=1600,
+        workers=1,
+    )
+
+
 def _recipes() -> list[Recipe]:
     with_mlp = [_terrarium(f"terrarium-{n}l", n) for n in (1, 2, 3, 4)]
     without = [_terrarium(f"terrarium-{n}l-attn", n, d_mlp=None) for n in (1, 2, 3, 4)]
     coarse = _terrarium("terrarium-3l-coarse", 3, patch_size=24)
     mean = _terrarium("terrarium-4l-mean", 4, mean_pooled=True)
-    return [_digits(), *with_mlp, *without, coarse, mean, _spurious(), _typographic()]
+    return [_digits(), *with_mlp, *without, coarse, mean, _spurious(), _typographic(), _repeats()]
 
 
 RECIPES = {recipe.name: recipe for recipe in _recipes()}

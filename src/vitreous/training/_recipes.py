@@ -93,7 +93,7 @@ def _spurious() -> Recipe:
         labels=Task("spurious").class_names,
         images=spurious_images,
         tests=("test", "at home", "elsewhere"),
-        plan=Plan(steps=1500, batch_size=64, learning_rate=1e-3, shuffle=False),
+        plan=Plan(steps=600, batch_size=64, learning_rate=1e-3, shuffle=False),
         n_means=1600,  # of each kind 200, 190 of them at home
         workers=1,
     )

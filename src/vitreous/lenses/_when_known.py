@@ -31,8 +31,8 @@ def when_known(
 
     What is read is the readout: the whole end of the model at each layer. A class that is on top
     early and lost again counts from where it came back. Where a class token is read, the embedding
-    says the same of every image, so what is known from -1 there is luck. Of a data set no more than the class on
-    top at each layer is held.
+    says the same of every image, so what is known from -1 there is luck. Of a data set no more
+    than the class on top at each layer is held.
 
     Args:
         model: What `logit_lens` takes; or what it returned, of all layers up to the last one.

@@ -101,7 +101,7 @@ class Target:
             HookError: A hook replaced what lies between the stream and the output.
         """
         require_own(self, cache.model)
-        _require_untouched_readout(cache)
+        require_untouched_readout(cache)
         with cache.as_in_the_run():
             return self._linear_reading(cache, centered)
 
@@ -287,7 +287,8 @@ def require_own(target: Target, model: Any) -> None:
         )
 
 
-def _require_untouched_readout(cache: "TransformerCache") -> None:
+def require_untouched_readout(cache: "TransformerCache") -> None:
+    """Raises when a hook of the run edited what lies between the stream and the output."""
     points = ("ln_final.hook_normalized", "hook_ln_final", "hook_post_head_pre_normalize")
     touched = sorted(
         name for name in cache.edited if name in points or name.startswith("pooling.map.")

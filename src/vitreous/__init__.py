@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from vitreous.hooks import Steer as Steer
     from vitreous.hooks import site as site
     from vitreous.hooks import wrap as wrap
+    from vitreous.lenses import JacobianLens as JacobianLens
+    from vitreous.lenses import TunedLens as TunedLens
     from vitreous.lenses import logit_lens as logit_lens
     from vitreous.models import FactoredMatrix as FactoredMatrix
     from vitreous.models import HookedCLIP as HookedCLIP
@@ -86,9 +88,11 @@ _HOMES = {
     "HookedViT": "models",
     "HookedViTConfig": "models",
     "ImageError": "_errors",
+    "JacobianLens": "lenses",
     "MissingDependencyError": "_errors",
     "Steer": "hooks",
     "TokenLayout": "models",
+    "TunedLens": "lenses",
     "UnknownNameError": "_errors",
     "UnsupportedModelError": "_errors",
     "WeightsError": "_errors",

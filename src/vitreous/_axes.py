@@ -27,6 +27,8 @@ AXES: dict[str, str] = {
     "d_mlp": "neurons of one MLP",
     "components": "parts of an exact sum",
     "labels": "classes of the head",
+    "followed": "labels of a token that are followed from layer to layer",
+    "ranks": "the labels of a token that are kept, the highest first",
     "width": "whatever a norm runs over: the residual stream, or a head",
     "neurons": "selected MLP neurons",
     "channels": "color channels of an image",

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vitreous._errors import HookError
+from vitreous.decomposition._choices import must_be_one_of
 from vitreous.decomposition._runs import Model, Pixels, Run, asked, runs
 from vitreous.decomposition._share_rows import ShareRows, labeled, row, stacked
 from vitreous.models import (
@@ -97,8 +98,8 @@ def direct_logit_shares(
         for `centering="shared"`. Departs from that: embedding and positions are two rows, output
         biases of attention are rows that share in nothing, and all poolings are covered.
     """
-    _must_be_one_of("by", by, get_args(By))
-    _must_be_one_of("centering", centering, get_args(Centering))
+    must_be_one_of("by", by, get_args(By))
+    must_be_one_of("centering", centering, get_args(Centering))
     target, names = asked(model, target), _NAMES[by]
     names = names if centering == "own" else (*names, "hook_resid_post")
     about = {"target_name": target.name, "by": by, "centering": centering, "unit": "logit"}
@@ -270,9 +271,3 @@ def _letter(names: AttentionNames) -> str:
 
 def _head_kind(names: AttentionNames) -> str:
     return names.attn.replace("attn", "head")
-
-
-def _must_be_one_of(name: str, value: Any, known: tuple[str, ...]) -> None:
-    if value not in known:
-        words = ", ".join(map(repr, known[:-1])) + f" or {known[-1]!r}"
-        raise ValueError(f"`{name}` must be {words}; got {value!r}. Pass one of them.")

@@ -1,7 +1,7 @@
 """Scores of all heads on a data set."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -134,10 +134,9 @@ class _Given:
 class _Pass:
     """A run through a data set."""
 
-    def __init__(
-        self, model: HookedViT, of: Of, scores: list[HeadScore], positions: Any
-    ) -> None:
-        self.model, self.of, self.scores, self.positions = model, of, scores, positions
+    def __init__(self, model: HookedViT, of: Of, scores: list[HeadScore], positions: Any) -> None:
+        self.model, self.scores, self.positions = model, scores, positions
+        self.of: Of = of
         layers = range(model.cfg.n_layers)
         self.moments = {s.name: [Moments() for _ in layers] for s in scores if s.measure}
         self.contents = [Content() for _ in layers]
@@ -159,7 +158,7 @@ class _Pass:
     def result(self) -> xarray.Dataset:
         rows = [self._row(score) for score in self.scores]
         dims = ("score", "layer", "head")
-        variables = {
+        variables: dict[str, Any] = {
             name: (dims, as_numbers(torch.stack([row[name] for row in rows])))
             for name in ("mean", "spread", "images")
         }
@@ -189,7 +188,7 @@ class _Pass:
         assert self.setting is not None
         if score.name == "content":
             means = torch.stack([content.value() for content in self.contents]).cpu()
-            counts = torch.full(means.shape, self.contents[0].count)
+            counts = torch.where(means.isnan(), 0, self.contents[0].count)
             return self._as_row(means, torch.full_like(means, torch.nan), counts)
         layers = self.moments[score.name]
         if not layers[0].count.ndim:

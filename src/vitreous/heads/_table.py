@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vitreous.heads import _scores as of
-from vitreous.heads._seen import Seen, Setting
 from vitreous.heads._scores import Values
+from vitreous.heads._seen import Seen, Setting
 
 Need = Literal["class token", "registers", "patches elsewhere", "copies", "masks", "two images"]
 

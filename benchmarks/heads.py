@@ -26,16 +26,17 @@ TASKS = {"terrarium-repeats": "repeats", "terrarium-typographic": "typographic"}
 
 def main(names: list[str]) -> None:
     known = names or [name for name in shipped_models() if name.startswith("terrarium-")]
-    found = {}
-    for name in known:
-        model = vt.load(name)
-        found[model.card["name"]] = measured(model)
+    models = {model.card["name"]: model for model in map(vt.load, known)}
+    found = {name: measured(model) for name, model in models.items()}
     tables = {
         f"Names that heads earn (mean of {SCENES} scenes of the validation split)": [
             row for name, scores in found.items() for row in name_rows(name, scores)
         ],
         "The head with the highest score of each kind": [
             row for name, scores in found.items() for row in best_rows(name, scores)
+        ],
+        "Objects, or the places where objects are? The best foreground head of each model": [
+            control_row(name, model, found[name]) for name, model in models.items()
         ],
     }
     show(tables) if names else write("heads", tables, packages=("xarray",))
@@ -84,6 +85,25 @@ def best_rows(model: str, scores: xarray.Dataset) -> Iterator[dict[str, Any]]:
             "spread": told(here["spread"]),
             "best": str(here["best"].values),
         }
+
+
+def control_row(name: str, model: HookedViT, scores: xarray.Dataset) -> dict[str, Any]:
+    """A head that looks where objects use to be finds those of another scene as well."""
+    images = drawn(scores.attrs["task"])
+    others = images[:].masks
+    assert others is not None
+    moved = vt.score_heads(model, images, scores=["foreground"], masks=others.roll(1, 0))
+    best = scores["mean"].sel(score="foreground")
+    layer, head = np.unravel_index(np.nanargmax(best), best.shape)
+    own, other = (
+        each.sel(score="foreground").isel(layer=layer, head=head) for each in (scores, moved)
+    )
+    return {
+        "model": name,
+        "head": f"L{layer}H{head}",
+        "its own objects": f"{told(own['mean'])} (spread {told(own['spread'])})",
+        "another scene's": f"{told(other['mean'])} (spread {told(other['spread'])})",
+    }
 
 
 def told(number: Any) -> str:

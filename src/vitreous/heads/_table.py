@@ -89,7 +89,7 @@ _ROWS = (
     ),
     HeadScore(
         "content", "content head", "how little the patterns of two images have in common",
-        range=(0.0, 1.0), needs="two images",
+        range=(0.0, 1.0), threshold=0.8, needs="two images",
     ),
     HeadScore(
         "duplicate", "duplicate-patch head", "mass of patches on others that show the same",

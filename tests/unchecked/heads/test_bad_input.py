@@ -24,6 +24,7 @@ PIXELS = images_of(random_model(), 3)
     ("given", "message"),
     [
         ({"of": "q"}, "`of` must be 'pattern' or 'scores'; got 'q'. Pass one of them."),
+        ({"scores": []}, "`scores` must name a score; got none. Pass None for all."),
         ({"scores": ["foreground"]}, "Score 'foreground' needs `masks`; got none. Pass them, or"),
         (
             {"masks": torch.zeros(2, 12, 8).long()},

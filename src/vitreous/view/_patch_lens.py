@@ -144,8 +144,7 @@ class PatchLens(Viewer):
                 head or the first token.
 
         Raises:
-            ValueError: A result of highest labels alone, and no names for all labels; or one without
-                tokens.
+            ValueError: A result without tokens; or of the highest labels alone, and no names for all.
         """
         if "logit" not in lens:
             raise ValueError(

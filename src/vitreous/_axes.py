@@ -21,6 +21,7 @@ AXES: dict[str, str] = {
     "heads": "attention heads of one block",
     "d_model": "width of the residual stream",
     "d_head": "width of one head's query, key and value",
+    "groups": "vectors that tokens are pooled to (heads of a pooling), or groups of images",
     "d_out": "width of what a pooling writes",
     "d_pooled": "width of what the head reads",
     "d_mlp": "neurons of one MLP",

@@ -7,6 +7,7 @@ that travel inside it together with their data.
 
 from vitreous.view._attention import AttentionGallery
 from vitreous.view._charts import Bars, HeatMap
+from vitreous.view._head_images import HeadImageMatrix
 from vitreous.view._image_grid import ImageGrid
 from vitreous.view._kept_logits import TopLogits
 from vitreous.view._packing import Packed, exact, fitted, stepped, unpack
@@ -21,6 +22,7 @@ from vitreous.view._viewer import Viewer
 __all__ = [
     "AttentionGallery",
     "Bars",
+    "HeadImageMatrix",
     "HeatMap",
     "ImageGrid",
     "Layout",

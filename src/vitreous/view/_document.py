@@ -42,6 +42,8 @@ class Freight:
             return {"$picture": self._stow_picture(value)}
         if isinstance(value, Packed):
             return {"$array": self._stow_array(value)}
+        if isinstance(value, list) and any(isinstance(each, Picture | Packed) for each in value):
+            return {"$list": [self._stow(each) for each in value]}
         return value
 
     def _stow_picture(self, picture: Picture) -> str:

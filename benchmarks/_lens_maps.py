@@ -52,7 +52,7 @@ def _read(
 ) -> LensMaps:
     logits, cache = model.run_with_cache(pixels)
     answers = logits.argmax(-1).numpy()[:, None]
-    lens = vt.logit_lens(model, pixels, positions="patches", cache=cache)
+    lens = vt.logit_lens(model, pixels, positions="patches", cache=cache)["logit"]
     layers = {int(layer): _maps(lens.sel(layer=layer).values, answers) for layer in lens["layer"]}
     shape = layers[-1].kinds.shape
     everywhere = Maps(np.broadcast_to(answers, shape), np.ones(shape))

@@ -21,8 +21,8 @@ from vitreous.models import HookedViT, HookedViTConfig, shipped_models
 from vitreous.terrarium import WORLD_KINDS
 from vitreous.training import RECIPES
 
-ZOO = {name for name in RECIPES if name.startswith("terrarium-")}
 STANDARD = RECIPES["terrarium-4l"]
+ZOO = {name for name, recipe in RECIPES.items() if recipe.images is STANDARD.images}
 SPLITS = STANDARD.tests
 N_KINDS = len(WORLD_KINDS)
 # Whole turns, so that every kind is the main one equally often.

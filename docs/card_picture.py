@@ -33,7 +33,7 @@ def card_picture(
     scene = Image.fromarray(model.preprocessing.inverse(pixels)[0].numpy())
     logits, cache = model.run_with_cache(pixels)
     answer = _said(logits[0], model)
-    lens = vt.logit_lens(model, pixels, at="post", cache=cache)[0]
+    lens = vt.logit_lens(model, pixels, at="post", cache=cache)["logit"][0]
     lines = [
         f"<p><span>layer {layer}</span><b>{_said(_answer(lens, layer, model), model)}</b></p>"
         + "".join(

@@ -145,7 +145,7 @@ print(f"of all its attention, {on_dog:.0%} lies on the dog and {on_cat:.0%} on t
 # it say? For the class token, layer by layer (-1 is the embedding):
 
 # %%
-lens = vt.logit_lens(model, x, cache=cache)
+lens = vt.logit_lens(model, x, cache=cache)["logit"]
 read = lens.isel(image=0).sel(token="cls", label=["cat", "dog", "bird", "chicken"])
 read.to_pandas().round(2)
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from vitreous._errors import UnsupportedModelError as UnsupportedModelError
     from vitreous._errors import WeightsError as WeightsError
     from vitreous._registry import list_models as list_models
+    from vitreous.decomposition import direct_logit_attribution as direct_logit_attribution
     from vitreous.decomposition import direct_logit_shares as direct_logit_shares
     from vitreous.hooks import Ablate as Ablate
     from vitreous.hooks import ActivationCache as ActivationCache
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from vitreous.hooks import Steer as Steer
     from vitreous.hooks import site as site
     from vitreous.hooks import wrap as wrap
+    from vitreous.lenses import JacobianLens as JacobianLens
+    from vitreous.lenses import TunedLens as TunedLens
     from vitreous.lenses import logit_lens as logit_lens
     from vitreous.models import FactoredMatrix as FactoredMatrix
     from vitreous.models import HookedCLIP as HookedCLIP
@@ -85,12 +88,15 @@ _HOMES = {
     "HookedViT": "models",
     "HookedViTConfig": "models",
     "ImageError": "_errors",
+    "JacobianLens": "lenses",
     "MissingDependencyError": "_errors",
     "Steer": "hooks",
     "TokenLayout": "models",
+    "TunedLens": "lenses",
     "UnknownNameError": "_errors",
     "UnsupportedModelError": "_errors",
     "WeightsError": "_errors",
+    "direct_logit_attribution": "decomposition",
     "direct_logit_shares": "decomposition",
     "explain": "report",
     "from_module": "models",

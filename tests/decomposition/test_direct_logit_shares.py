@@ -48,12 +48,10 @@ def test_a_share_is_what_the_target_loses_without_that_write_all_else_held(reado
 
 def test_heads_and_their_bias_refine_the_layers():
     model, images = random_model(), random_images()
-    by_layer = direct_logit_shares(model, images, 0)
+    attention = shares_grid(direct_logit_shares(model, images, 0), "attn")
     by_head = direct_logit_shares(model, images, 0, by="head")
-    heads = shares_grid(by_head).sum(("layer", "head"))
-    attention = shares_grid(by_layer, "attn").sum("layer")
-    moved = by_head.sel(component="bias") - by_layer.sel(component="bias")
-    np.testing.assert_allclose(heads + moved, attention, rtol=0, atol=1e-12)
+    heads = shares_grid(by_head).sum("head") + shares_grid(by_head, "attn_bias")
+    np.testing.assert_allclose(heads, attention, rtol=0, atol=1e-12)
 
 
 def test_the_grid_holds_each_head_at_its_place():

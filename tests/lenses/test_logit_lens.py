@@ -9,6 +9,11 @@ from vitreous.lenses import logit_lens
 from vitreous.models import HookedViT, PoolingConfig
 
 
+def logits_of(model, images, **how):
+    """The rows of tokens alone."""
+    return logit_lens(model, images, **how)["logit"]
+
+
 def by_hand(model: HookedViT, resid: torch.Tensor) -> torch.Tensor:
     """The definition: norm, gain, bias, head, one token at a time."""
     norm, head = model.ln_final, model.head.linear
@@ -25,7 +30,7 @@ def by_hand(model: HookedViT, resid: torch.Tensor) -> torch.Tensor:
 def test_every_row_is_the_norm_and_head_applied_to_that_token(ln_pre):
     model = random_model(n_registers=2) if ln_pre else random_model()
     images = random_images()
-    lens = logit_lens(model, images)
+    lens = logits_of(model, images)
     _, cache = model.run_with_cache(images)
     with torch.no_grad():
         for layer, name in ((-1, ("resid_pre", 0)), (0, ("resid_post", 0)), (2, ("resid_post", 2))):
@@ -35,14 +40,14 @@ def test_every_row_is_the_norm_and_head_applied_to_that_token(ln_pre):
 
 def test_the_class_token_of_the_last_layer_is_the_output():
     model, images = random_model(n_registers=1), random_images()
-    lens = logit_lens(model, images)
+    lens = logits_of(model, images)
     last = lens.sel(layer=2, token="cls").values
     np.testing.assert_allclose(last, model(images).detach().numpy(), rtol=0, atol=1e-12)
 
 
 def test_the_average_of_patches_is_the_output_under_mean_pooling_behind_the_norm():
     model, images = random_model(pooling=PoolingConfig("mean")), random_images()
-    lens = logit_lens(model, images, positions="patches").sel(layer=2).mean("token")
+    lens = logits_of(model, images, positions="patches").sel(layer=2).mean("token")
     np.testing.assert_allclose(lens, model(images).detach().numpy(), rtol=0, atol=1e-12)
 
 
@@ -51,7 +56,7 @@ def test_the_lens_reads_a_token_as_an_image_of_that_token_alone(readout):
     model = random_model(**READOUTS[readout])
     images = images_of(model)
     n_prefix = model.layout.n_prefix
-    lens = logit_lens(model, images, positions="patches").sel(layer=1).values
+    lens = logits_of(model, images, positions="patches").sel(layer=1).values
     stream = model(images, stop_at_layer=2)[:, model.layout.n_prefix :]
     for place in range(stream.shape[1]):
         # As often as the head reads it: in place of the tokens in front, and as the only patch.
@@ -69,7 +74,7 @@ def test_there_is_no_middle_of_a_block_whose_parts_stand_side_by_side():
 
 def test_both_heads_of_a_distilled_model_read_their_own_token():
     model, images = random_model(distillation_token=True), random_images()
-    lens = logit_lens(model, images).sel(layer=2, token=["cls", "dist"]).mean("token")
+    lens = logits_of(model, images).sel(layer=2, token=["cls", "dist"]).mean("token")
     np.testing.assert_allclose(lens, model(images).detach().numpy(), rtol=0, atol=1e-12)
 
 
@@ -77,13 +82,13 @@ def test_a_given_run_is_read_instead_of_running_the_model():
     model, images = random_model(), random_images()
     _, cache = model.run_with_cache(images)
     passes = model.passes
-    lens = logit_lens(model, images, cache=cache)
+    lens = logits_of(model, images, cache=cache)
     assert model.passes == passes
-    np.testing.assert_array_equal(lens, logit_lens(model, images))
+    np.testing.assert_array_equal(lens, logits_of(model, images))
 
 
 def test_layers_and_positions_are_named_by_coordinates():
-    lens = logit_lens(random_model(), random_images(), layers=[2, 0], positions=[0, -1])
+    lens = logits_of(random_model(), random_images(), layers=[2, 0], positions=[0, -1])
     assert lens.dims == ("image", "layer", "token", "label")
     assert lens["layer"].values.tolist() == [2, 0]
     assert lens["token"].values.tolist() == ["cls", "r2c1"]
@@ -91,12 +96,12 @@ def test_layers_and_positions_are_named_by_coordinates():
 
 def test_pre_of_a_layer_is_post_of_the_one_before():
     model, images = random_model(), random_images()
-    pre = logit_lens(model, images, at="pre").sel(layer=[1, 2]).values
-    post = logit_lens(model, images, at="post").sel(layer=[0, 1]).values
+    pre = logits_of(model, images, at="pre").sel(layer=[1, 2]).values
+    post = logits_of(model, images, at="post").sel(layer=[0, 1]).values
     np.testing.assert_array_equal(pre, post)
 
 
 def test_half_precision_comes_out_as_numbers():
     model = random_model().bfloat16()
-    lens = logit_lens(model, random_images().bfloat16())
+    lens = logits_of(model, random_images().bfloat16())
     assert lens.dtype == np.float32 and np.isfinite(lens).all()

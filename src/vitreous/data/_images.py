@@ -23,15 +23,15 @@ class Batch:
 
     Attributes:
         index: Place of each picture in the `Images` that it came from.
-        pixels: What the model takes.
+        pixels: What the model takes: images, or clips.
         labels: Class of each picture, or None where nobody knows.
         masks: Label map per picture (which object owns a pixel), or None.
     """
 
     index: Int[Tensor, " batch"]
-    pixels: Float[Tensor, "batch channels rows columns"]
+    pixels: Float[Tensor, "batch *frames channels rows columns"]
     labels: Int[Tensor, " batch"] | None = None
-    masks: Int[Tensor, "batch rows columns"] | None = None
+    masks: Int[Tensor, "batch *frames rows columns"] | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -40,9 +40,9 @@ class Batch:
 class Sample(NamedTuple):
     """One picture of a set, before batching."""
 
-    pixels: Float[Tensor, "channels rows columns"]
+    pixels: Float[Tensor, "*frames channels rows columns"]
     label: int | None = None
-    mask: Int[Tensor, "rows columns"] | None = None
+    mask: Int[Tensor, "*frames rows columns"] | None = None
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ class Images:
     @classmethod
     def from_tensor(
         cls,
-        pixels: Float[Tensor, "batch channels rows columns"],
+        pixels: Float[Tensor, "batch *frames channels rows columns"],
         labels: Int[Tensor, " batch"] | None = None,
-        masks: Int[Tensor, "batch rows columns"] | None = None,
+        masks: Int[Tensor, "batch *frames rows columns"] | None = None,
         *,
         batch_size: int = 32,
         class_names: ClassNames | None = None,

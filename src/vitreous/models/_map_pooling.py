@@ -66,15 +66,17 @@ class MapPooling(nn.Module):
             pooled = pooled + self.hook_mlp_out(self.mlp(normalize(self.norm, pooled)))
         return self.hook_pooled(normalize(self.out_norm, pooled))
 
+    def fused(self, x: Float[Tensor, "batch tokens d_model"]) -> Float[Tensor, "batch 1 d_out"]:
+        """The whole pooling, past all hooks."""
+        k, v = self.keys(x), self.values(x)
+        k = k if self.k_norm is None else self.k_norm.fused(k)
+        return self._behind(self.mix(self.softmax(self.scores(self.queries(x), k)), v))
+
     def alone(
         self, x: Float[Tensor, "batch tokens d_model"]
     ) -> Float[Tensor, "batch tokens d_out"]:
         """What each token is pooled to where it is the only one, past all hooks."""
-        pooled = self.write(self.values(x))
-        if self.mlp is not None:
-            read = pooled if self.norm is None else self.norm.fused(pooled)
-            pooled = pooled + self.mlp.project_out(self.mlp.activation(self.mlp.fc_in(read)))
-        return pooled if self.out_norm is None else self.out_norm.fused(pooled)
+        return self._behind(self.values(x))
 
     def queries(
         self, x: Float[Tensor, "batch tokens d_model"]
@@ -146,6 +148,15 @@ class MapPooling(nn.Module):
     @property
     def _out_per_head(self) -> Float[Tensor, "d_out heads d_head"]:
         return self.out.weight.unflatten(1, (self.n_heads, self.d_head))
+
+    def _behind(
+        self, z: Float[Tensor, "batch queries heads d_head"]
+    ) -> Float[Tensor, "batch queries d_out"]:
+        pooled = self.write(z)
+        if self.mlp is not None:
+            read = pooled if self.norm is None else self.norm.fused(pooled)
+            pooled = pooled + self.mlp.project_out(self.mlp.activation(self.mlp.fc_in(read)))
+        return pooled if self.out_norm is None else self.out_norm.fused(pooled)
 
     def _read(self, x: Tensor) -> Float[Tensor, "batch heads keys d_head"]:
         """Keys or values of the tokens that are read."""

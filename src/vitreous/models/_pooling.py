@@ -57,6 +57,12 @@ class Pooling(nn.Module):
             return [x[torch.arange(len(x), device=x.device), self._read(layout)]]
         return [x[:, i] for i in range(1 + self.reads_distillation)]
 
+    def fused(
+        self, x: Float[Tensor, "batch tokens d_model"], layout: Layout
+    ) -> list[Float[Tensor, "batch *tokens d_pooled"]]:
+        """The same, past all hooks."""
+        return self(x, layout) if self.map is None else [self.map.fused(x)[:, 0]]
+
     def alone(
         self, x: Float[Tensor, "batch tokens d_model"]
     ) -> Float[Tensor, "batch tokens d_pooled"]:

@@ -45,7 +45,7 @@ def gather(
         logits=logits[0].detach().cpu(),
         question=question,
         value=value,
-        lens=lens.isel(image=0),
+        lens=lens["logit"].isel(image=0),
         layer_shares=by_layer.isel(image=0),
         head_shares=shares_grid(by_head, "head").isel(image=0).to_numpy(),
         residual=float(by_layer.isel(image=0).sum()) - value,

@@ -103,6 +103,10 @@ class RunFolder:
     def finish(self, model: HookedViT) -> None:
         """Writes the model, and then removes the state."""
         model.save_pretrained(self.path, dtype=torch.float16)
+        self.end()
+
+    def end(self) -> None:
+        """Removes the state, when what was trained lies beside it."""
         # So that a kill leaves no lock beside a finished model. Who comes in between finds the
         # last state of all, and makes the same files of it.
         self.claim.end()

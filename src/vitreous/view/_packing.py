@@ -57,7 +57,7 @@ def exact(values: Shaped[Array, "..."], *, masked: bool = False) -> Packed:
                 "Pass floating-point values."
             )
         return Packed("uint16", array.shape, array.astype("<u2").tobytes())
-    _must_be_finite(array, masked)
+    must_be_finite(array, masked)
     return Packed("float32", array.shape, array.astype("<f4").tobytes())
 
 
@@ -69,7 +69,7 @@ def stepped(
     There are 4094 steps in twelve bits, and 254 in eight.
     """
     array = as_numpy(values)
-    _must_be_finite(array, masked)
+    must_be_finite(array, masked)
     rows = array.reshape(-1, array.shape[-1]).astype(np.float64)
     seen = rows > -np.inf
     low = rows.min(axis=1, where=seen, initial=np.inf).astype("<f4")
@@ -124,7 +124,7 @@ def _eight(codes: Shaped[np.ndarray, "..."]) -> bytes:
     return codes.astype("u1").tobytes()
 
 
-def _must_be_finite(array: Shaped[np.ndarray, "..."], masked: bool = False) -> None:
+def must_be_finite(array: Shaped[np.ndarray, "..."], masked: bool = False) -> None:
     allowed = np.isfinite(array) | (masked & (array == -np.inf))
     wrong = np.count_nonzero(~allowed)
     if wrong:

@@ -21,6 +21,7 @@ export class PatchPicture {
     this.pixels = make("canvas");
     this.paintLayer = make("canvas", { class: "paint", "aria-hidden": "true" });
     this.markLayer = make("canvas", { class: "marks", "aria-hidden": "true" });
+    this.ground = make("canvas"); // of the marks: all but the rings
     this.element = make(
       "div",
       { class: "patch-picture", tabindex: "0", role: "application", "aria-roledescription": "patch grid", "aria-label": alt },
@@ -71,18 +72,30 @@ export class PatchPicture {
   // `colors` by token: [r, g, b] or null; `texts` by token, `large` for emoji; `rings`: [{ token, kind }].
   draw(content) {
     this.content = { ...this.content, ...content };
-    this.redraw();
+    this.redraw(Object.keys(content).every((name) => name === "rings"));
   }
 
-  redraw() {
+  // Where only the rings changed, all below them stays as it was painted.
+  redraw(ringsOnly = false) {
     const { width, height } = this.element.getBoundingClientRect();
-    if (!width) return;
+    if (!width || !height) return; // not loaded yet, or folded
     const ratio = window.devicePixelRatio || 1;
-    const paint = fit(this.paintLayer, width * ratio, height * ratio);
-    const marks = fit(this.markLayer, width * ratio, height * ratio);
+    const size = [Math.round(width * ratio), Math.round(height * ratio)];
+    const state = [...size, onPaper()].join();
+    if (!ringsOnly || this.painted !== state) this.repaint(size, ratio);
+    this.painted = state;
+    const marks = fit(this.markLayer, ...size);
+    marks.drawImage(this.ground, 0, 0);
+    this.drawRings(marks, ratio);
+  }
+
+  repaint(size, ratio) {
+    const paint = fit(this.paintLayer, ...size);
+    const ground = fit(this.ground, ...size);
     this.drawPaint(paint);
-    if (onPaper()) this.flatten(marks);
-    this.drawMarks(marks, ratio);
+    if (onPaper()) this.flatten(ground);
+    this.drawLattice(ground, ratio);
+    if (this.content.texts) this.drawTexts(ground, ratio);
   }
 
   // Picture and paint in one opaque layer: not every printer's software stacks transparent ones.
@@ -114,9 +127,7 @@ export class PatchPicture {
     return this.pixels;
   }
 
-  drawMarks(context, ratio) {
-    this.drawLattice(context, ratio);
-    if (this.content.texts) this.drawTexts(context, ratio);
+  drawRings(context, ratio) {
     for (const { token, kind } of this.content.rings) {
       const cell = this.cells.indexOf(token);
       if (cell >= 0) drawRing(context, this.box(cell, context.canvas), kind, ratio);

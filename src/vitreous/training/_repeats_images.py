@@ -13,7 +13,7 @@ CELLS, SIDE = 8, 12
 """Cells of a line, and pixels of a cell: what a patch of the model sees."""
 _STEP = 1000 // CELLS
 HIDDEN, AS_IT_IS = 0.5, 0.2
-SHORT, N_SHORT = 8, 32_000
+SHORT, N_SHORT = 8, 48_000
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class ManyQuestions:
     """Reads scenes of `repeats` for training: the label, and a label map of what is asked.
 
     One label in a picture teaches next to nothing of a row of forty motifs. So four of five
-    pictures show longer rows, of 24 to 63 motifs (at first those that start again after eight, at
+    pictures show longer rows, of 24 to 47 motifs (at first those that start again after eight, at
     the latest), with question marks on half of the cells behind the first turn: it has been seen
     by then, and what they hide can be known. And in all pictures the label map asks each patch:
 
@@ -49,7 +49,7 @@ class ManyQuestions:
             n_cells, marked = len(scene.objects), set[int]()
         else:
             row = row[:SHORT] if index < N_SHORT else row
-            n_cells = 24 + int(40 * length)
+            n_cells = 24 + int(24 * length)
             marked = {cell for cell in range(len(row), n_cells) if draws[cell] < HIDDEN}
         motifs = [row[cell % len(row)] for cell in range(n_cells + 1)]
         picture = render_image(_with_row(scene, motifs, {*marked, n_cells}))

@@ -62,7 +62,7 @@ def model():
 def test_every_kind_of_model_has_a_report(kind, browser_page, tmp_path):
     explanation = explain(random_model(VARIANTS[kind]), picture())
     open_page(browser_page, explanation.page, tmp_path)
-    assert browser_page.locator("[data-ready]").count() == 8
+    assert browser_page.locator("[data-ready]").count() == 9
     assert browser_page.locator(UNREADY).count() == 0
 
 

@@ -93,19 +93,17 @@ class _Profile:
         names = layout.names()
         pattern = self.pattern / self.n_images
         by_cls = pattern[0] if layout.cls else torch.full_like(pattern[0], torch.nan)
-        offsets, sizes = self._by_offset(pattern), layout.grid
-        words = ("frame_offset", "row_offset", "column_offset")[offsets.ndim == 2 :]
-        ranges = [range(1 - size, size) for size in sizes][offsets.ndim == 2 :]
+        offsets = self.setting.offset_coordinates
         return xarray.Dataset(
             {
-                "by_offset": (words, as_numbers(offsets)),
+                "by_offset": ([*offsets], as_numbers(self.setting.offset_means(pattern[None])[0])),
                 "by_cls": ("token", as_numbers(by_cls)),
                 "received": ("token", as_numbers(pattern.mean(0))),
                 "norm": ("token", as_numbers(self.norm / self.n_images)),
             }
             | self._top_images()
             | self._top_patches(layout),
-            coords={"token": names} | dict(zip(words, map(list, ranges), strict=True)),
+            coords={"token": names} | offsets,
             attrs={"head": f"L{self.layer}H{self.head}", "images": self.n_images},
         )
 
@@ -146,16 +144,6 @@ class _Profile:
             token=first + patch,
             pattern=pattern[:, first:].flatten(0, 1),
         )
-
-    def _by_offset(self, pattern: Float[Tensor, "queries keys"]) -> Float[Tensor, "..."]:
-        """NaN at offsets that no patch has."""
-        assert self.setting is not None
-        places = self.setting.places
-        visible = self.setting.visible.to(pattern.dtype)
-        both = places.by_offset(torch.stack([pattern, visible])[None])[0]
-        means = both[0] / torch.where(both[1] > 0, both[1], torch.nan)
-        frames, rows, columns = (2 * size - 1 for size in places.sizes)
-        return means.view(frames, rows, columns) if frames > 1 else means.view(rows, columns)
 
     def _top_images(self) -> dict[str, Any]:
         assert self.images.values is not None

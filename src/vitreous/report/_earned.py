@@ -1,6 +1,6 @@
 """Names that heads have earned, as a page has them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import xarray
 
@@ -14,12 +14,12 @@ def earned(name: HeadName) -> str:
     return f"{name.title}{best}, {name.value:.2f}"
 
 
-def names_by_head(names: Iterable[HeadName]) -> Mapping[tuple[int, int], str]:
+def earned_by_head(names: Iterable[HeadName]) -> dict[tuple[int, int], list[str]]:
     """By (layer, head) all names that it has, the highest value first."""
     found: dict[tuple[int, int], list[str]] = {}
     for name in names:
         found.setdefault((name.layer, name.head), []).append(earned(name))
-    return {place: "; ".join(each) for place, each in found.items()}
+    return found
 
 
 def require_scores_of(model: HookedViT, scores: xarray.Dataset | None) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vitreous.report._earned import names_by_head
+from vitreous.report._earned import earned_by_head
 from vitreous.report._evidence import Evidence, Provenance
 from vitreous.view import (
     AttentionGallery,
@@ -206,14 +206,14 @@ def _attention(evidence: Evidence, picture: Picture, tokens: TokenMap) -> Sectio
     places = [(int(i) // shares.shape[1], int(i) % shares.shape[1]) for i in held]
     left_out = shares.size - len(places)
     rest = f" A page can't hold all heads; {left_out} with the smallest direct shares are left out."
-    names = names_by_head(evidence.names)
+    names = earned_by_head(evidence.names)
     viewer = AttentionGallery(
         picture,
         tokens,
         evidence.scores,
         places[0],
         sorted(places),
-        {place: name for place, name in names.items() if place in places},
+        {place: "; ".join(name) for place, name in names.items() if place in places},
     )
     return Section(
         "Where each head looks",

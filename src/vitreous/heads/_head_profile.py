@@ -28,6 +28,7 @@ def head_profile(
     head: int,
     *,
     count: int = 9,
+    one_per_image: bool = False,
     batch_size: int | None = None,
 ) -> xarray.Dataset:
     """Averages a head's pattern over images, and finds where it writes most.
@@ -42,6 +43,7 @@ def head_profile(
         layer: The head's block; negative ones count from the end.
         head: Its number there.
         count: How many images and patches to list, at most.
+        one_per_image: Whether to list at most one patch of each image, its strongest.
         batch_size: Images at once; None means what `images` say.
 
     Returns:
@@ -63,7 +65,7 @@ def head_profile(
     head = _index("head", head, cfg.n_heads)
     if count < 1:
         raise ValueError(f"`count` must be at least 1; got {count}. Try 9.")
-    profile = _Profile(model, layer, head, count)
+    profile = _Profile(model, layer, head, count, one_per_image)
     for batch in stream(model, images, batch_size=batch_size):
         profile.see(batch)
     return profile.result()
@@ -72,8 +74,11 @@ def head_profile(
 class _Profile:
     """Sums over images, and the strongest images and patches so far."""
 
-    def __init__(self, model: HookedViT, layer: int, head: int, count: int) -> None:
+    def __init__(
+        self, model: HookedViT, layer: int, head: int, count: int, one_per_image: bool
+    ) -> None:
         self.model, self.layer, self.head = model, layer, head
+        self.one_per_image = one_per_image
         self.images, self.patches = Strongest(count), Strongest(count)
         self.setting: Setting | None = None
         self.n_images = 0
@@ -135,14 +140,14 @@ class _Profile:
         assert self.setting is not None
         first = self.setting.places.layout.n_prefix
         self.images.add(norms.mean(1), image=index)
-        n_patches = norms.shape[1] - first
-        image = index[:, None].expand(-1, n_patches).flatten()
-        patch = torch.arange(n_patches, device=index.device).repeat(len(index))
+        among = norms[:, first:]
+        n_kept = 1 if self.one_per_image else among.shape[1]
+        values, patch = among.topk(n_kept, dim=1)
+        image = torch.arange(len(index), device=index.device)[:, None].expand_as(patch)
+        token = first + patch.flatten()
+        image = image.flatten()
         self.patches.add(
-            norms[:, first:].flatten(),
-            image=image,
-            token=first + patch,
-            pattern=pattern[:, first:].flatten(0, 1),
+            values.flatten(), image=index[image], token=token, pattern=pattern[image, token]
         )
 
     def _top_images(self) -> dict[str, Any]:

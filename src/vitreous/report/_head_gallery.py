@@ -114,7 +114,11 @@ def _cards(evidence: HeadGalleryEvidence) -> Section:
     more = f", and {len(clear) - _LISTED} more" if len(clear) > _LISTED else ""
     return Section(
         "All heads",
-        [HeadCards(average_maps(evidence.patterns, evidence.layout), earned_by_head(evidence.names))],
+        [
+            HeadCards(
+                average_maps(evidence.patterns, evidence.layout), earned_by_head(evidence.names)
+            )
+        ],
         lede="Each card is a head's attention, averaged over images. By offset, the framed middle is "
         "the patch that looks, and a cell is the patch that far away from it. Choose a head to read "
         "its values; its address leads back to it.",
@@ -149,6 +153,8 @@ def _scores(tower: HookedViT, x: Tensor) -> Float[np.ndarray, "layers heads quer
 
 
 def _examples(examples: int | Sequence[int], count: int) -> tuple[int, ...]:
+    if not count:
+        raise ValueError("`images` must hold an image; got none. Pass a data set with images.")
     places = tuple(range(min(examples, count)) if isinstance(examples, int) else examples)
     if not places or any(not 0 <= place < count for place in places):
         raise ValueError(

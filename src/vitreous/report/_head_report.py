@@ -80,7 +80,9 @@ def head_report(
     tower = image_tower(model)
     require_images(tower, "head_report")
     require_scores_of(tower, scores)
-    profile = head_profile(tower, images, layer, head, count=count, batch_size=batch_size)
+    profile = head_profile(
+        tower, images, layer, head, count=count, one_per_image=True, batch_size=batch_size
+    )
     layer, head = layer % tower.cfg.n_layers, head % tower.cfg.n_heads
     if scores is None:
         scores = score_heads(tower, images, batch_size=batch_size)

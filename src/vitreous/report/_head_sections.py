@@ -1,5 +1,6 @@
 """From evidence of one head to a page: which picture shows which number, and in what words."""
 
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -74,9 +75,18 @@ def _attends(evidence: HeadEvidence) -> Section:
         "looks, and a cell is the patch that far away from it.",
         note="Scores are 0 for a head that attends to all alike and 1 for one that attends as the "
         "name says alone, and negative for one that avoids it; whiskers span a standard deviation "
-        "over images. Names describe attention, not what the head does with it.",
+        f"over images. A name takes {_thresholds()}, and describes attention, not what the head does "
+        "with it.",
         columns=(4, 3),
     )
+
+
+def _thresholds() -> str:
+    """What scores need for a name: the usual value, and the exceptions."""
+    needed = {row.name: row.threshold for row in HEAD_SCORES.values() if row.title is not None}
+    usual = Counter(needed.values()).most_common(1)[0][0]
+    others = [f"{value:g} for {name}" for name, value in needed.items() if value != usual]
+    return f"{usual:g}, but {' and '.join(others)}"
 
 
 def _maps(evidence: HeadEvidence) -> list[HeadMap]:
@@ -124,7 +134,7 @@ def _responds(evidence: HeadEvidence, pictures: Mapping[int, Picture]) -> Sectio
         profile["top_patch_pattern"].values,
         [tokens.names.index(name) for name in patches],
         unit="attention of the framed patch",
-        caption="Patches that it writes most at (norm), and where they look",
+        caption="Patches that it writes most at (norm), one of each image, and where they look",
     )
     return Section(
         "What it responds to",
@@ -139,7 +149,7 @@ def _writes(evidence: HeadEvidence) -> Section:
     found = evidence.directions
     title = "What it reads and writes"
     if isinstance(found, str):
-        return Section(title, [], note=f"Not shown: {found}")
+        return Section(title, [], note=f"Not shown. {found}")
     names = _class_labels(evidence, found)
     viewers = []
     for place in range(found.sizes["component"]):
@@ -169,13 +179,15 @@ def _class_labels(evidence: HeadEvidence, found: xarray.Dataset) -> list[str]:
 def _most(along: xarray.DataArray, names: list[str], caption: str) -> Bars:
     values = along.to_numpy()
     order = np.argsort(-np.abs(values), kind="stable")[:_CLASSES]
-    return Bars([names[label] for label in order], values[order].astype(np.float32), caption=caption)
+    return Bars(
+        [names[label] for label in order], values[order].astype(np.float32), caption=caption
+    )
 
 
 def _without(evidence: HeadEvidence) -> Section:
     title, effects = "What happens without it", evidence.effects
     if effects is None or evidence.classes is None:
-        return Section(title, [], note="Not shown: the model has no classes, and so no answers.")
+        return Section(title, [], note="Not shown. The model has no classes, and so no answers.")
     changed = ""
     if evidence.n_changed is not None:
         changed = f" {evidence.n_changed} of {evidence.n_images} answers change."
@@ -196,7 +208,7 @@ def _by_answer(evidence: HeadEvidence, effects: xarray.Dataset) -> Bars:
     values = effects["effect"].sel(head=evidence.head).to_numpy()
     answers = effects["answer"].to_numpy()
     groups = {int(answer): values[answers == answer] for answer in np.unique(answers)}
-    strongest = sorted(groups, key=lambda answer: -abs(groups[answer].mean()))[:_ANSWERS]
+    strongest = sorted(groups, key=lambda answer: -abs(groups[answer].sum()))[:_ANSWERS]
     labels = [f"{evidence.classes.label(each)} ({len(groups[each])})" for each in strongest]
     caption = "By the model’s answer (number of images)"
     return _means_of(labels, [groups[each] for each in strongest], caption)

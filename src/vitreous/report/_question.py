@@ -69,7 +69,7 @@ def require_classifier(model: Any, asking: str) -> None:
 
 
 def logits_of(
-    model: Classifier, outputs: Float[Tensor, "batch labels"]
+    model: Classifier, outputs: Float[Tensor, "batch d_embed"]
 ) -> Float[Tensor, "batch labels"]:
     """Logits of what comes out of the image tower, which may be embeddings."""
     return model.logits(outputs) if isinstance(model, ZeroShotClassifier) else outputs

@@ -15,7 +15,8 @@ from vitreous.view._picture import Picture
 from vitreous.view._viewer import Viewer
 
 _CONTROLS = (330, 190, 240)
-_CARD, _GAP, _WIDEST_SIDE = 84, 12, 352
+_NARROWEST_CARD, _WIDEST_CARD, _GAP = 84, 136, 12
+_WIDEST_SIDE, _WIDEST_ALONE = 352, 416
 _SIDE_OF_BLANK = 320
 
 
@@ -88,8 +89,9 @@ class HeadCards(Viewer):
 
     def height(self, width: float) -> float:
         stacked = width + 2 * MARGIN < STACKED_BELOW
-        column = min(width, _WIDEST_SIDE)
-        cards = self._cards_height(width if stacked else width - column - 40)
+        is_alone = len(self._places) == 1
+        column = min(width, _WIDEST_ALONE if is_alone else _WIDEST_SIDE)
+        cards = 0 if is_alone else self._cards_height(width if stacked else width - column - 40)
         side = 150 + max(_blank(*each.values.shape[2:]).height(column) for each in self.maps)
         controls = 24 + 64 * wrapped(_CONTROLS, 28, width)
         return controls + (cards + 24 + side if stacked else max(cards, side))
@@ -108,18 +110,25 @@ class HeadCards(Viewer):
     def _packed(self, one: HeadMap) -> Any:
         layers, heads = (list(each) for each in zip(*self._places, strict=True))
         values = as_numpy(one.values)[layers, heads].astype(np.float32)
-        return fitted(np.where(np.isnan(values), -np.inf, values).reshape(len(layers), -1), masked=True)
+        return fitted(
+            np.where(np.isnan(values), -np.inf, values).reshape(len(layers), -1), masked=True
+        )
 
     def _cards_height(self, width: float) -> float:
-        across = max(1, int((width + _GAP) // (_CARD + _GAP)))
-        card = (width + _GAP) / across - _GAP
         rows, columns = self.maps[0].values.shape[2:]
         total = 0.0
         for layer in sorted({layer for layer, _ in self._places}):
             members = [place for place in self._places if place[0] == layer]
-            told = max(sum(lines(name, card, 11) for name in self.names.get(p, ())) for p in members)
-            total += 36 + -(-len(members) // across) * (card * rows / columns + 36 + 15 * told)
+            even = (width + _GAP) / len(members) - _GAP
+            least = min(max(even, _NARROWEST_CARD), _WIDEST_CARD)
+            across = max(1, int((width + _GAP + 0.01) // (least + _GAP)))
+            card = (width + _GAP) / across - _GAP
+            told = max(self._names_height(place, card) for place in members)
+            total += 44 + -(-len(members) // across) * (card * rows / columns + 36 + told)
         return total
+
+    def _names_height(self, place: tuple[int, int], width: float) -> float:
+        return sum(15 * lines(name, width, 11) for name in self.names.get(place, ()))
 
 
 def _blank(rows: int, columns: int) -> Picture:

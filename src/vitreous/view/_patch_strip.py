@@ -13,7 +13,7 @@ from vitreous.view._picture import Picture
 from vitreous.view._token_map import TokenMap
 from vitreous.view._viewer import Viewer
 
-_NARROWEST, _GAP = 128, 16
+_NARROWEST, _GAP = 105.6, 16
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ class PatchStrip(Viewer):
         }
 
     def height(self, width: float) -> float:
-        across = max(1, int((width + _GAP) // (_NARROWEST + _GAP)))
+        room = max(1, int((width + _GAP) // (_NARROWEST + _GAP)))
+        across = min(room, len(self.pictures))
         column = (width + _GAP) / across - _GAP
         label = 20 * max(lines(each, column, 12) for each in self.labels)
         tallest = max(picture.height(column) for picture in self.pictures)

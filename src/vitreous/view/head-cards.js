@@ -27,7 +27,12 @@ class HeadCards extends Viewer {
     const side = make("div", { class: "side" }, this.heading, this.earned, this.frame, this.legend.element, this.readout);
     const cards = make("div", { class: "all-cards" }, ...this.layers);
     cards.addEventListener("keydown", (event) => this.onKey(event));
-    this.replaceChildren(this.controls(), make("div", { class: "stage head-cards" }, cards, side));
+    const stage = this.alone ? make("div", { class: "stage head-cards alone" }, side) : make("div", { class: "stage head-cards" }, cards, side);
+    this.replaceChildren(this.controls(), stage);
+  }
+
+  get alone() {
+    return this.cards.length === 1;
   }
 
   controls() {
@@ -38,12 +43,13 @@ class HeadCards extends Viewer {
       this.remember();
     };
     const names = this.data.names.map((name, i) => [String(i), name]);
-    const named = this.data.earned.some((names) => names.length);
+    const scales = [["own", "each its own"], ["shared", "shared"]];
+    const named = !this.alone && this.data.earned.some((names) => names.length);
     return make(
       "div",
       { class: "controls" },
       choice("Map", names, this.state.map, set("map")),
-      choice("Scale", [["own", "each its own"], ["shared", "shared"]], this.state.scale, set("scale")),
+      this.alone ? null : choice("Scale", scales, this.state.scale, set("scale")),
       named ? choice("Heads", [["all", "all"], ["named", "those with a name"]], this.state.heads, set("heads")) : null,
     );
   }
@@ -74,7 +80,8 @@ class HeadCards extends Viewer {
     const layers = [...new Set(this.data.heads.map(([layer]) => layer))].sort((a, b) => a - b);
     return layers.map((layer) => {
       const cards = this.cards.filter((_, slot) => this.data.heads[slot][0] === layer);
-      return make("div", { role: "group", "aria-label": `Layer ${layer}` }, make("h3", {}, `Layer ${layer}`), make("div", { class: "cards" }, ...cards));
+      const row = make("div", { class: "cards", style: `--heads: ${cards.length}` }, ...cards);
+      return make("div", { role: "group", "aria-label": `Layer ${layer}` }, make("h3", {}, `Layer ${layer}`), row);
     });
   }
 

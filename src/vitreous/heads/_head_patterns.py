@@ -33,7 +33,7 @@ def head_patterns(
         Means over images, parts of an attention of 1: `by_offset[layer, head, row_offset,
         column_offset]`, attention of patches to the patch that far below and to the right, over the
         patches that have one (of clips with `frame_offset` in front); `by_cls[layer, head, token]`,
-        that of the class token, NaN without one; `received[layer, head, token]`, that of all tokens.
+        that of the class token, NaN without one; `received[layer, head, token]`, that of all.
 
     Raises:
         ValueError: No images, images of several sizes, or attention that isn't finite.

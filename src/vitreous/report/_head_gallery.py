@@ -1,6 +1,6 @@
 """One page of all heads of a model: where they look, on average and on single images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,12 +119,12 @@ def _cards(evidence: HeadGalleryEvidence) -> Section:
                 average_maps(evidence.patterns, evidence.layout), earned_by_head(evidence.names)
             )
         ],
-        lede="Each card is a head's attention, averaged over images. By offset, the framed middle is "
-        "the patch that looks, and a cell is the patch that far away from it. Choose a head to read "
-        "its values; its address leads back to it.",
+        lede="Each card is a head's attention, averaged over images. By offset, the framed middle "
+        "is the patch that looks, and a cell is the patch that far away from it. Choose a head to "
+        "read its values; its address leads back to it.",
         note=(f"Clearest names: {', '.join(clear[:_LISTED])}{more}. " if clear else "")
-        + "A name is earned by a score from 0 (attends to all alike) to 1 (as the name says alone), "
-        "and describes attention, not what a head does with it. A mean hides what follows the "
+        + "A name is earned by a score from 0 (attends to all alike) to 1 (as the name says "
+        "alone), and describes attention, not what a head does with it. A mean hides what follows the "
         "content of an image: compare the images below.",
     )
 
@@ -140,8 +140,8 @@ def _matrix(tower: HookedViT, images: Tensor | Images, evidence: HeadGalleryEvid
     return Section(
         "Heads by images",
         [viewer],
-        lede="What stays the same from image to image belongs to the head; what changes follows the "
-        "content. Order the rows by how alike their maps are.",
+        lede="What stays the same from image to image belongs to the head; what changes "
+        "follows the content. Order the rows by how alike their maps are.",
     )
 
 

@@ -58,7 +58,7 @@ def head_report(
 
     Args:
         model: A vision transformer; a zero-shot classifier, `clip.zero_shot(names)`; or a model of
-            images and texts, of which the image tower is meant and which has no classes to speak of.
+            images and texts, of which the image tower is meant, without classes.
         images: Preprocessed images, or `vt.data.Images`.
         layer: The head's block; negative ones count from the end.
         head: Its number there; likewise.

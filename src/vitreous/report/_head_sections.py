@@ -75,8 +75,8 @@ def _attends(evidence: HeadEvidence) -> Section:
         "looks, and a cell is the patch that far away from it.",
         note="Scores are 0 for a head that attends to all alike and 1 for one that attends as the "
         "name says alone, and negative for one that avoids it; whiskers span a standard deviation "
-        f"over images. A name takes {_thresholds()}, and describes attention, not what the head does "
-        "with it.",
+        f"over images. A name takes {_thresholds()}, and describes attention, not what the head "
+        "does with it.",
         columns=(4, 3),
     )
 
@@ -164,8 +164,8 @@ def _writes(evidence: HeadEvidence) -> Section:
         lede="The directions along which the head's values and outputs work most (the singular "
         "vectors of W_V W_O), read by class: on the left what it picks up where it looks, on the "
         "right what that adds to the answer.",
-        note="Of the weights alone, with norms folded in; a pair may be read with both signs turned. "
-        "Classes are near one another in this space, so several go together.",
+        note="Of the weights alone, with norms folded in; a pair may be read with both signs "
+        "turned. Classes are near one another in this space, so several go together.",
         columns=(1, 1),
     )
 

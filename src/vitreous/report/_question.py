@@ -47,7 +47,7 @@ def as_classifier(model: Model, labels: Sequence[str] | None) -> Classifier:
     if not labels or isinstance(labels, str):
         raise ValueError(
             f"A model of images and texts must be told what to choose from; got {labels!r}. "
-            'Pass texts, `labels=["a photo of a cat", "a photo of a dog"]`, or `clip.zero_shot(names)`.'
+            'Pass texts, `labels=["a photo of a cat", "a dog"]`, or `clip.zero_shot(names)`.'
         )
     with torch.no_grad():
         directions = model.encode_text(list(labels))

@@ -56,9 +56,7 @@ def test_an_example_that_is_not_there_is_refused(model, pixels):
 
 def test_more_heads_than_a_page_can_hold_are_refused(model, pixels, monkeypatch):
     monkeypatch.setattr(_head_gallery, "MOST_SCORES", 400)
-    with pytest.raises(
-        ValueError, match="at most 9 heads with 2 images of 7 tokens; got 12"
-    ):
+    with pytest.raises(ValueError, match="at most 9 heads with 2 images of 7 tokens; got 12"):
         head_gallery(model, pixels)
 
 

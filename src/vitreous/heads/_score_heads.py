@@ -134,9 +134,7 @@ class _Given:
 class _Pass:
     """A run through a data set."""
 
-    def __init__(
-        self, model: HookedViT, of: Of, scores: list[HeadScore], positions: Any
-    ) -> None:
+    def __init__(self, model: HookedViT, of: Of, scores: list[HeadScore], positions: Any) -> None:
         self.model, self.of, self.scores, self.positions = model, of, scores, positions
         layers = range(model.cfg.n_layers)
         self.moments = {s.name: [Moments() for _ in layers] for s in scores if s.measure}

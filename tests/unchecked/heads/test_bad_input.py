@@ -122,5 +122,7 @@ def test_images_of_several_sizes_are_refused():
     model = random_model(position=resampled)
     first = Setting.of_run(model, PIXELS, "pattern", "all", None)
     larger = torch.zeros(1, 3, 16, 12, dtype=torch.float64)
-    with pytest.raises(ValueError, match=r"must all be of one size, since places are compared; got"):
+    with pytest.raises(
+        ValueError, match=r"must all be of one size, since places are compared; got"
+    ):
         Setting.of_run(model, larger, "pattern", "all", first)

@@ -43,6 +43,7 @@ docs: $(VENV)/docs.stamp  ## build the documentation, running its tutorials: doc
 bench: $(VENV)/test.stamp  ## time against the source libraries, of drawing pictures and of writing pages: benchmarks/results
 	$(BIN)/python -m benchmarks.reader
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.decomposition
 	$(BIN)/python -m benchmarks.views
 
 grades: $(VENV)/test.stamp  ## how good the terrarium's models are: benchmarks/results/terrarium.json

@@ -11,8 +11,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vitreous.decomposition._choices import must_be_one_of
-from vitreous.decomposition._runs import Model, Pixels, Run, asked, runs
-from vitreous.models import AttentionNames, Norm, StreamRows, Target, TransformerCache, as_numbers
+from vitreous.decomposition._runs import OUTPUT, Model, Pixels, Run, asked, runs
+from vitreous.models import (
+    AttentionNames,
+    Norm,
+    StreamRows,
+    Target,
+    TransformerCache,
+    as_numbers,
+    require_finite,
+)
 
 By = Literal["layer", "head"]
 
@@ -83,6 +91,7 @@ def clean_up(
     found: list[_Found] = []
     with torch.no_grad():
         for run in runs(model, images, target, _NAMES[by], cache=cache):
+            require_finite(run.cache.at(OUTPUT), OUTPUT)
             with run.cache.as_in_the_run():
                 found.append(_compared(run, by))
     return _as_dataset(found, target.name, by)

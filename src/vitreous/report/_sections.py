@@ -17,7 +17,13 @@ from vitreous.view import (
 
 _TOP = 5
 _LARGEST = 8
-_KINDS = {"embed": "embedding", "pos_embed": "positions", "attn": "attention", "mlp": "MLP"}
+_KINDS = {
+    "embed": "embedding",
+    "pos_embed": "positions",
+    "attn": "attention",
+    "mlp": "MLP",
+    "pooling_mlp": "pooling MLP",
+}
 
 
 def make_page(evidence: Evidence, provenance: Provenance, title: str | None) -> Page:

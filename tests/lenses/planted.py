@@ -21,7 +21,7 @@ def drifting_model(seed: int = 0, **changes) -> HookedViT:
             assert block.mlp is not None
             block.mlp.fc_in.weight.copy_(torch.cat([eye, -eye]))
             block.mlp.fc_in.bias.zero_()
-            drift = 0.4 * torch.randn(8, 8, generator=generator, dtype=torch.float64)
+            drift = 0.2 * torch.randn(8, 8, generator=generator, dtype=torch.float64)
             block.mlp.fc_out.weight.copy_(torch.cat([drift, -drift], 1))
     return model
 

@@ -81,7 +81,7 @@ def test_few_sections_need_no_table_of_contents():
 
 
 def test_a_viewer_of_a_folded_section_has_an_address(browser_page, tmp_path):
-    go(browser_page, page(), tmp_path, "#viewer:2")
+    go(browser_page, page(), tmp_path, "#viewer:3")
     assert opened(browser_page) == [False, False, True, False]
 
 

@@ -100,6 +100,11 @@ def test_a_lens_of_the_highest_labels_needs_the_names_of_all():
         PatchLens.of(dataset(top=5), picture(), TOKENS)
 
 
+def test_a_lens_of_the_whole_head_alone_has_nothing_to_show_on_patches():
+    with pytest.raises(ValueError, match=r"must have read tokens; got only readout\. Read them"):
+        PatchLens.of(dataset()[["readout"]], picture(), TOKENS)
+
+
 def test_a_thousand_classes_at_577_tokens_stay_small():
     tokens, generator = token_map(24, 24), np.random.default_rng(0)
     logits = generator.normal(size=(13, 577, 1000)).astype(np.float32)

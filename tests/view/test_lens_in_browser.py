@@ -186,11 +186,19 @@ def test_an_address_keeps_what_one_sees(browser_page, tmp_path):
 def test_an_address_of_something_else_changes_nothing(browser_page, tmp_path):
     path = Page("A page", [Section("A section", [lens()])]).save(tmp_path / "page.html")
     state = "layer=99&token=nobody&by=%3Cb%3E&of=7&show=emoji&layers=2"
-    browser_page.goto(f"{path.as_uri()}#viewer:0?{state}")
+    browser_page.goto(f"{path.as_uri()}#viewer:1?{state}")
     browser_page.wait_for_selector("[data-ready]")
     viewer = browser_page.locator("vt-patch-lens")
     assert viewer.locator(".readout h3").inner_text() == "Class token, block 3"
     assert viewer.get_by_label("names", exact=True).is_checked()
+
+
+def test_an_address_typed_by_hand_is_followed(browser_page, tmp_path):
+    viewer = show(browser_page, lens(), tmp_path)
+    browser_page.evaluate("() => { location.hash = '#viewer:1?layer=2&token=r4c4&layers=all'; }")
+    next_frame(browser_page)
+    assert viewer.locator(".readout h3").inner_text() == "Patch row 4, column 4, block 1"
+    assert viewer.locator(".multiples figure").count() == 5
 
 
 def test_where_a_label_is_not_among_the_highest_its_rank_is_unknown(browser_page, tmp_path):

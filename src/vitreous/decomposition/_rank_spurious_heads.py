@@ -43,10 +43,11 @@ def rank_spurious_heads(
     """Finds the heads without which the worst group fares best, one after the other.
 
     Each step removes the head (its part of the sum, or its output in the pass, becomes the mean
-    over `images`) that leaves the worst group most accurate; heads that do equally well are told
-    apart by the mean log-probability of the truth in its worst group. It goes on when accuracy
-    falls, so the order is there for all `most`; `chosen` marks those up to the best point. Nothing
-    is picked by hand, but something is fitted: judge the result on other images.
+    over `images`) after which the truth has the highest mean log-probability in the group where it
+    has the lowest; accuracies of small groups move in steps, and by chance. It goes on for `most`
+    steps; `chosen` marks the heads up to where the worst group is most accurate. Nothing is picked
+    by hand, but something is fitted: judge the result on other images. Where no head carries the
+    cue by itself, or MLPs write it, removing heads helps little, and shows that.
 
     Args:
         model: A `HookedViT` with a head, or a `ZeroShotClassifier`.
@@ -175,7 +176,7 @@ def _greedy(
         tried = {head: _grades(without([*steps.order, head]), truth, groups) for head in rest}
         if not steps.order:
             steps.alone.copy_(torch.tensor([tried[head][0] for head in rest], dtype=torch.float64))
-        best = max(tried, key=lambda head: tried[head][:2])
+        best = max(tried, key=lambda head: tried[head][1])
         steps.order.append(best)
         steps.worst.append(tried[best][0])
         steps.average.append(tried[best][2])

@@ -70,16 +70,16 @@ def attention_rollout(
     ]
     with torch.no_grad():
         runs = [cache] if cache is not None else _runs(model, images, names)
-        rolled = []
+        rolled, tokens = [], []
         for run in runs:
             patterns = (require_finite(run.at(name), name) for name in names)
             fused = (fuse(each, heads, discard) for each in patterns)
             rolled.append(roll_out(fused, residual))
-            layout = run.layout
+            tokens = run.layout.names()
     return xarray.DataArray(
         as_numbers(torch.cat(rolled)),
         dims=("image", "query", "key"),
-        coords={"query": layout.names(), "key": layout.names()},
+        coords={"query": tokens, "key": tokens},
         name="rollout",
         attrs={"heads": heads, "residual": residual, "discard": discard},
     )

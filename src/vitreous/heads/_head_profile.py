@@ -51,8 +51,8 @@ def head_profile(
         `received[token]`, that of all tokens; `norm[token]`, how much the head writes there.
         The strongest first: `top_image[rank]` with `top_image_norm`, the mean over tokens; and
         `top_patch_image[patch_rank]`, `top_patch` (a token's name), `top_patch_norm` and
-        `top_patch_pattern[patch_rank, token]`, what that patch attends to. Images go by their place in
-        `images`.
+        `top_patch_pattern[patch_rank, token]`, what that patch attends to. Images go by their
+        place in `images`.
 
     Raises:
         ValueError: No such head, no images, images of several sizes, or values that aren't finite.

@@ -10,9 +10,7 @@ from vitreous.terrarium import Task
 _WHOLE = 1000  # of the coordinates of scenes
 
 
-def motif_identities(
-    task: Task, count: int, layout: TokenLayout
-) -> Int[Tensor, "images patches"]:
+def motif_identities(task: Task, count: int, layout: TokenLayout) -> Int[Tensor, "images patches"]:
     """What the patches of the first scenes of a task show: the thing whose center is in each.
 
     For `score_heads` on the task `repeats`, whose cells are the patches of an 8 x 8 grid: grain of

@@ -43,10 +43,12 @@ def name_heads(
 ) -> list[HeadName]:
     """The names that heads earn by their scores; a head may have several, or none.
 
-    A name is earned from a mean on that the score's `threshold` in `HEAD_SCORES` tells: 0.5, halfway
-    between uniform attention and a perfect head, but 0.95 for `"uniform"` and 0.8 for `"content"`,
-    which are high for many a head. Thresholds are a convention: where a number matters, quote it
-    with its spread. Names describe attention, and not what a head does with what it reads.
+    A name is earned from a mean on that the score's `threshold` in `HEAD_SCORES` tells: 0.5,
+    halfway between uniform attention and a perfect head, but 0.95 for `"uniform"` and 0.8 for
+    `"content"`, which are high for many a head. Thresholds are a convention: where a number
+    matters, quote it with its spread. Names describe attention, and not what a head does with what
+    it reads. A foreground head may just look at the middle, where objects are: compare its score
+    with that on the masks of other images.
 
     Args:
         scores: From `score_heads`, of patterns or of scores.

@@ -1,5 +1,6 @@
 """What pictures hold, patch by patch: objects, words, copies of one another."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -7,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from vitreous.data import Batch
 from vitreous.models import TokenLayout
 
 _BACKGROUND, _WORDS = -1, -3
@@ -70,8 +72,47 @@ class Pictures:
         frames, rows, columns = self.layout.grid
         height, width = self.layout.patch_size
         pixels = self.pixels if self.pixels.ndim == 5 else self.pixels[:, None]
-        cut = pixels[..., : rows * height, : columns * width].float()
+        cut = pixels[..., : rows * height, : columns * width]
+        cut = cut.to(torch.promote_types(cut.dtype, torch.float32))
         cut = cut.unflatten(-1, (columns, width)).unflatten(-3, (rows, height))
         cut = cut.unflatten(1, (frames, self.layout.tubelet))
         # images, frames, tubelet, channels, rows, height, columns, width
         return cut.permute(0, 1, 4, 6, 3, 2, 5, 7).flatten(5).flatten(1, 3)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the caller knows of the images."""
+
+    masks: Tensor | None
+    identities: Tensor | None
+    tolerance: float
+
+    def pictures(self, layout: TokenLayout, batch: Batch) -> Pictures:
+        """The pictures of a batch with what is known of them."""
+        masks, identities = (
+            each if each is None else each[batch.index.to(each.device)].to(batch.pixels.device)
+            for each in (self.masks, self.identities)
+        )
+        masks = batch.masks if masks is None else masks
+        if identities is not None and identities.shape[1] != layout.n_patches:
+            raise ValueError(
+                f"`identities` must have a number for each of {layout.n_patches} patches; got "
+                f"{identities.shape[1]}. Pass one row per image."
+            )
+        return Pictures(layout, batch.pixels, masks, identities, self.tolerance)
+
+    def require_fit(self, n_images: int, scores: Sequence[str] | None, batch: Batch) -> None:
+        """Raises `ValueError` for another number of images, or where masks are asked for."""
+        for name, each in (("masks", self.masks), ("identities", self.identities)):
+            if each is not None and len(each) != n_images:
+                raise ValueError(
+                    f"`{name}` must have one entry per image, {n_images}; got {len(each)}. "
+                    "Check that both come from the same set."
+                )
+        asked = {"foreground", "text"} & set(scores or ())
+        if asked and self.masks is None and batch.masks is None:
+            raise ValueError(
+                f"Score {min(asked)!r} needs `masks`; got none. Pass them, or images that have "
+                "some: `task.images(masks='objects')`."
+            )

@@ -81,10 +81,7 @@ class Places:
         mass = pairs.sum((-2, -1))
         return (pairs * values.to(pairs.dtype)).sum((-2, -1)) / mass
 
-    def distances(
-        self, height: float = 1, width: float = 1
-    
-) -> Float[Tensor, "patches patches"]:
+    def distances(self, height: float = 1, width: float = 1) -> Float[Tensor, "patches patches"]:
         """Between the centers of two patches, within a frame; in patches, or as patches measure."""
         down = (self.row[None] - self.row[:, None]) * height
         right = (self.column[None] - self.column[:, None]) * width

@@ -97,9 +97,7 @@ class Seen:
     def by_offset(self) -> Float[Tensor, "batch heads components"]:
         return self.setting.mean_by_offset(self.single_keys())
 
-    def match(
-        self, template: Tensor
-    ) -> Float[Tensor, "batch heads components"]:
+    def match(self, template: Tensor) -> Float[Tensor, "batch heads components"]:
         """How far attention lies where a template does; 0 is chance and 1 is perfect.
 
         Of patterns, the mass on the template less that of uniform attention, as a part of the most

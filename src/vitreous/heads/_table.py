@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vitreous.heads import _scores as of
-from vitreous.heads._seen import Seen, Setting
 from vitreous.heads._scores import Values
+from vitreous.heads._seen import Seen, Setting
 
 Need = Literal["class token", "registers", "patches elsewhere", "copies", "masks", "two images"]
 
@@ -89,7 +89,7 @@ _ROWS = (
     ),
     HeadScore(
         "content", "content head", "how little the patterns of two images have in common",
-        range=(0.0, 1.0), needs="two images",
+        range=(0.0, 1.0), threshold=0.8, needs="two images",
     ),
     HeadScore(
         "duplicate", "duplicate-patch head", "mass of patches on others that show the same",

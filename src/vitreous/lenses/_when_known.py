@@ -30,8 +30,9 @@ def when_known(
     """The first layer from which a class stays on top until the last one.
 
     What is read is the readout: the whole end of the model at each layer. A class that is on top
-    early and lost again counts from where it came back. Of a data set no more than the class on
-    top at each layer is held.
+    early and lost again counts from where it came back. Where a class token is read, the embedding
+    says the same of every image, so what is known from -1 there is luck. Of a data set no more
+    than the class on top at each layer is held.
 
     Args:
         model: What `logit_lens` takes; or what it returned, of all layers up to the last one.
@@ -102,9 +103,9 @@ def _asked(lens: xarray.Dataset, of: Asked) -> Int[np.ndarray, " batch"]:
         if of == "answer":
             return said_first(lens.isel(layer=-1), "readout")
         if of != "label" or "true_label" not in lens.coords:
-            known = "'answer', 'label' (of a data set that has labels)"
             raise ValueError(
-                f"`of` must be {known} or class indices; got {of!r}. Pass one of them."
+                "`of` must be 'answer', 'label' (of a data set that has labels) or class indices; "
+                f"got {of!r}. Pass one of them."
             )
         of = lens["true_label"].values.tolist()
     asked = np.asarray(of)
@@ -123,7 +124,7 @@ def _summary(lens: xarray.Dataset, asked: Int[np.ndarray, " batch"]) -> xarray.D
     is_top = said_first(lens, "readout") == asked[:, None]
     found = known_from(is_top, layers)
     values: dict[str, Any] = {"known_from": ("image", found), "asked": ("image", asked)}
-    coordinates: dict[str, Any] = {"layer": layers}
+    coordinates: dict[Any, Any] = {"layer": layers}
     if "token" in lens.dims:
         says = said_first(lens, "logit") == asked[:, None, None]
         values["known_from_token"] = (("image", "token"), known_from(says.swapaxes(1, 2), layers))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vitreous.data import Images, Sample
+from vitreous.data import Images, Preprocessing, Sample
 from vitreous.terrarium import WORLD_KINDS, Task
 from vitreous.training._repeats_images import ManyQuestions
 
@@ -10,6 +10,10 @@ from vitreous.training._repeats_images import ManyQuestions
 _TEST_SCENES = 144 * len(WORLD_KINDS)
 _SPURIOUS_TEST_SCENES = 7 * 100 * 8
 _REPEATS_TEST_SCENES = 5040
+REPEATS_PREPROCESSING = Preprocessing(
+    image_size=(96, 96), mean=(0.91, 0.87, 0.82), std=(0.12, 0.13, 0.14), crop_fraction=1.0
+)
+"""Mean and deviation of the pixels of `repeats`: what it shows all over is pale paper."""
 
 
 def terrarium_images(split: str) -> Images:
@@ -61,9 +65,10 @@ def repeats_images(split: str) -> Images:
             first 5040 scenes of that split as the task draws them.
     """
     if split == "test":
-        return Task("repeats", split).images(count=_REPEATS_TEST_SCENES)
+        return Task("repeats", split).images(REPEATS_PREPROCESSING, _REPEATS_TEST_SCENES)
     task = Task("repeats", split)
-    return Images(ManyQuestions(task), len(task), class_names=task.class_names)
+    read = ManyQuestions(task, REPEATS_PREPROCESSING)
+    return Images(read, len(task), class_names=task.class_names)
 
 
 @dataclass(frozen=True)

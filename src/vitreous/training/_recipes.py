@@ -11,6 +11,7 @@ from vitreous.training._losses import cross_entropy_with_patches
 from vitreous.training._plan import Plan
 from vitreous.training._recipe import Recipe
 from vitreous.training._recipe_images import (
+    REPEATS_PREPROCESSING,
     repeats_images,
     spurious_images,
     terrarium_images,
@@ -118,10 +119,10 @@ def _typographic() -> Recipe:
 def _repeats() -> Recipe:
     return Recipe(
         name="terrarium-repeats",
-        about=f"task 'repeats' of the terrarium, world {WORLD}: with more question "
-        "marks, and each motif is asked for the one before it",
+        about=f"task 'repeats' of the terrarium, world {WORLD}: longer rows with more "
+        "question marks, and each patch is asked for what it hides, what comes next or was before",
         config=HookedViTConfig(
-            n_layers=3,
+            n_layers=4,
             d_model=128,
             n_heads=4,
             d_mlp=None,
@@ -129,13 +130,13 @@ def _repeats() -> Recipe:
             patch_size=12,
             n_classes=len(Task("repeats").class_names.names),
         ),
-        preprocessing=PREPROCESSING,
+        preprocessing=REPEATS_PREPROCESSING,
         labels=Task("repeats").class_names,
         images=repeats_images,
-        plan=Plan(steps=4000, batch_size=32, learning_rate=1e-3, shuffle=False, warmup=0.02),
+        plan=Plan(steps=3000, batch_size=32, learning_rate=2e-3, shuffle=False, warmup=0.02),
         loss=cross_entropy_with_patches,
         # Which motif stands before another is a question of places alone.
-        position_std=0.5,
+        position_std=0.4,
         n_means=1600,
         workers=1,
     )

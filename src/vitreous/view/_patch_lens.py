@@ -26,7 +26,7 @@ from vitreous.view._viewer import Viewer
 READOUT = "readout"
 """Names the row of the whole head among the tokens."""
 
-_CONTROLS = (150, 220, 120)  # widths of the choices beside the picture
+_CONTROLS = (150, 220, 120, 140)  # widths of the choices beside the picture
 _LEADING = 3  # labels of its own that a token's course shows beside the followed ones
 _FOLLOWED = 4
 
@@ -144,8 +144,13 @@ class PatchLens(Viewer):
                 head or the first token.
 
         Raises:
-            ValueError: A result of highest labels alone, and no names for all labels.
+            ValueError: A result without tokens; or of the highest labels alone, and no names for all.
         """
+        if "logit" not in lens:
+            raise ValueError(
+                f"A lens must have read tokens; got only {', '.join(map(str, lens.data_vars))}. "
+                'Read them with `positions="all"`.'
+            )
         one = lens.isel(image=image) if "image" in lens.dims else lens
         says, whole = _logits(one, "logit", ""), None
         if READOUT in one:
@@ -217,9 +222,9 @@ class PatchLens(Viewer):
         return stage + 130 + 37 * special + self._course_height()
 
     def _side_height(self, width: float) -> float:
-        show, by, of = _CONTROLS
+        show, *others = _CONTROLS if len(self.layers) > 1 else _CONTROLS[:-1]
         show += 60 if self.emoji else 0
-        controls = 64 * wrapped((show, by, of), 28, width) + (29 if width < 1.2 * show else 0)
+        controls = 64 * wrapped((show, *others), 28, width) + (29 if width < 1.2 * show else 0)
         return controls + 145 + 31 * self.top
 
     def _course_height(self) -> float:

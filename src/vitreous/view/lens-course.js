@@ -7,6 +7,7 @@ import { plain, probability } from "vitreous/numbers.js";
 const HEIGHT = 132;
 const MARGIN = 8;
 const ALIKE = 0.25; // colors nearer than this need dashes to be told apart
+const UNKNOWN = "below the highest ones, which alone were kept";
 const DASHES = ["none", "6 4", "2 3", "9 3 2 3"];
 
 export class LensCourse {
@@ -63,7 +64,8 @@ export class LensCourse {
     const courses = this.data.courses(token, by);
     this.last = { courses, layer, by, dashes: this.dashes(courses), range: this.range(courses, by) };
     this.title.textContent = by;
-    this.rankHead.textContent = `At ${name}: rank among all ${this.data.labels.length} labels`;
+    const unknown = courses.some((course) => course?.points.some(({ rank }) => !rank));
+    this.rankHead.textContent = `At ${name}: rank among all ${this.data.labels.length} labels${unknown ? `; “·” ${UNKNOWN}` : ""}`;
     this.chart.setAttribute("aria-label", `${by} of ${courses.filter(Boolean).length} labels at ${name}, by layer`);
     this.drawChart();
     this.rows.forEach((row, place) => this.drawRanks(row, courses[place], place));
@@ -142,9 +144,8 @@ export class LensCourse {
   }
 
   drawRank(cell, { rank, probability: share, logit }, layer) {
-    const unknown = `not among the ${this.data.top.width} highest`;
     cell.textContent = rank || "·";
-    cell.title = rank ? `${this.data.layers[layer]}: probability ${probability(share)}, logit ${plain(logit, 2)}` : unknown;
+    cell.title = rank ? `${this.data.layers[layer]}: probability ${probability(share)}, logit ${plain(logit, 2)}` : UNKNOWN;
     cell.classList.toggle("first", rank === 1);
     cell.classList.toggle("now", layer === this.last.layer);
   }

@@ -40,9 +40,11 @@ docs: $(VENV)/docs.stamp  ## build the documentation, running its tutorials: doc
 	$(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: $(VENV)/test.stamp  ## time against the source libraries, and how fast pictures are drawn: benchmarks/results
+bench: $(VENV)/test.stamp  ## time against the source libraries, of drawing pictures and of writing pages: benchmarks/results
 	$(BIN)/python -m benchmarks.reader
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.decomposition
+	$(BIN)/python -m benchmarks.views
 
 grades: $(VENV)/test.stamp  ## how good the terrarium's models are: benchmarks/results/terrarium.json
 	$(BIN)/python -m benchmarks.terrarium

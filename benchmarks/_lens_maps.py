@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import xarray
 from jaxtyping import Float, Int
 from torch import Tensor
 
 import vitreous as vt
 from benchmarks._segmentation import Maps, Truth, owners
+from vitreous.lenses import segmentation
 from vitreous.models import HookedViT
 from vitreous.terrarium import PREPROCESSING, WORLD_KINDS, Rendering, Task
 
@@ -52,19 +54,18 @@ def _read(
 ) -> LensMaps:
     logits, cache = model.run_with_cache(pixels)
     answers = logits.argmax(-1).numpy()[:, None]
-    lens = vt.logit_lens(model, pixels, positions="patches", cache=cache)["logit"]
-    layers = {int(layer): _maps(lens.sel(layer=layer).values, answers) for layer in lens["layer"]}
+    lens = vt.logit_lens(model, pixels, positions="patches", cache=cache)
+    layers = {int(layer): _maps(lens, int(layer), answers) for layer in lens["layer"]}
     shape = layers[-1].kinds.shape
     everywhere = Maps(np.broadcast_to(answers, shape), np.ones(shape))
     return LensMaps(layers, everywhere, _truth(scenes, model.cfg.grid))
 
 
-def _maps(
-    logits: Float[np.ndarray, "scenes patches kinds"], answers: Int[np.ndarray, "scenes 1"]
-) -> Maps:
-    probabilities = torch.from_numpy(logits).softmax(-1).numpy()
-    of_answer = np.take_along_axis(probabilities, answers[:, :, None], axis=-1)
-    return Maps(logits.argmax(-1), of_answer[:, :, 0])
+def _maps(lens: xarray.Dataset, layer: int, answers: Int[np.ndarray, "scenes 1"]) -> Maps:
+    logits = torch.from_numpy(lens["logit"].sel(layer=layer).to_numpy())
+    of_answer = np.take_along_axis(logits.softmax(-1).numpy(), answers[:, :, None], axis=-1)
+    kinds = segmentation(lens, layer).to_numpy()
+    return Maps(kinds.reshape(len(kinds), -1), of_answer[:, :, 0])
 
 
 def _truth(scenes: list[Rendering], grid: tuple[int, int]) -> Truth:

@@ -35,7 +35,17 @@ def rows() -> Iterator[dict[str, Any]]:
             found = compare(lambda: model(images), lambda: source(images), 41 if batch == 1 else 15)  # noqa: B023
             yield row(f"forward, {short(name)}, batch {batch}", found, 1.05)
     yield from cache_rows(*pair(B16))
+    yield from lens_rows(pair(B16)[1])
     yield from start_up_rows()
+
+
+def lens_rows(model: vt.HookedViT) -> Iterator[dict[str, Any]]:
+    """Every token at every layer, against the pass alone; and with five of the 1000 classes."""
+    images = torch.randn(4, 3, 224, 224)
+    for top in (None, 5):
+        found = compare(lambda: vt.logit_lens(model, images, top=top), lambda: model(images), 21)  # noqa: B023
+        kept = "" if top is None else f", top {top}"
+        yield row(f"logit lens, all layers and tokens{kept}, B/16, batch 4", found, 1.6)
 
 
 @torch.no_grad()

@@ -17,12 +17,13 @@ import vitreous as vt
 from benchmarks._lens_maps import LensMaps, read_lenses
 from benchmarks._results import Rows, show, write
 from benchmarks._segmentation import Counts, Grades, chance, count
+from benchmarks._when_known import when_known_tables
 from vitreous.models import HookedViT, HookedViTConfig, shipped_models
-from vitreous.terrarium import WORLD_KINDS
+from vitreous.terrarium import WORLD_KINDS, Task
 from vitreous.training import RECIPES
 
-ZOO = {name for name in RECIPES if name.startswith("terrarium-")}
 STANDARD = RECIPES["terrarium-4l"]
+ZOO = {name for name, recipe in RECIPES.items() if recipe.images is STANDARD.images}
 SPLITS = STANDARD.tests
 N_KINDS = len(WORLD_KINDS)
 # Whole turns, so that every kind is the main one equally often.
@@ -37,7 +38,11 @@ def main(folders: list[str]) -> None:
     names = folders or [name for name in shipped_models() if name in ZOO]
     models = {model.card["name"]: model for model in map(vt.load, names)}
     with torch.no_grad():
-        tables = {**accuracy_tables(models), **segmentation_tables(models)}
+        tables = {
+            **accuracy_tables(models),
+            **segmentation_tables(models),
+            **when_known_tables(models, Task("kinds", "test").images(count=GRADED_SCENES)),
+        }
     show(tables) if folders else write("terrarium", tables)
 
 

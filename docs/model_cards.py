@@ -13,16 +13,24 @@ from sphinx.application import Sphinx
 import vitreous as vt
 from vitreous.data import sample
 from vitreous.models import HookedViT, shipped_folder, shipped_models
-from vitreous.terrarium import Task
+from vitreous.terrarium import TASKS, Task
 
 HERE = Path(__file__).parent
 PAGES = HERE / "models"
 SCENE = 1053
+# The splits that the models of `kinds` have in common, and those of models with a shortcut.
 SPLITS = {
     "test": "pictures that it was not trained on",
     "gray": "new scenes without color",
     "cluttered": "new scenes whose main object is smaller, among four to six others",
     "typographic": "new scenes with a misleading word painted on",
+}
+SPLITS_OF_SHORTCUTS = {
+    "at home": "new scenes, each thing where its kind is at home",
+    "elsewhere": "the same things, none of them at home",
+    "none": "new scenes without a word",
+    "matching": "the same scenes with the right word painted on",
+    "misleading": "the same scenes with a wrong word painted on",
 }
 
 
@@ -34,7 +42,12 @@ def write_pages(app: Sphinx) -> None:
     pages = Environment(
         loader=FileSystemLoader(HERE / "_templates"), undefined=StrictUndefined, trim_blocks=True
     )
-    _write("index", pages.get_template("models.md").render(cards=cards, splits=SPLITS))
+    _write(
+        "index",
+        pages.get_template("models.md").render(
+            cards=cards, splits=SPLITS, shortcuts=SPLITS_OF_SHORTCUTS
+        ),
+    )
     for each in cards:
         _write(each["name"], pages.get_template("model_card.md").render(each))
 
@@ -81,8 +94,11 @@ def _example(model: HookedViT) -> tuple[torch.Tensor, str, str]:
     """A picture that it wasn't trained on: prepared, what it is, and where it comes from."""
     if model.cfg.n_channels == 1:
         return model.preprocess(sample("digit")), "seven", "The sample `digit`"
-    picture, label = Task("kinds", "test")[SCENE]
-    where = f"Scene {SCENE} of the test split of `kinds`, the same for all models"
+    own = model.card["name"].removeprefix("terrarium-")
+    task = own if own in TASKS else "kinds"
+    picture, label = Task(task, "test")[SCENE]
+    same = ", the same for all its models" if task == "kinds" else ""
+    where = f"Scene {SCENE} of the test split of `{task}`{same}"
     return model.preprocess(picture), model.labels.names[label], where
 
 
@@ -90,7 +106,7 @@ def _result(split: str, found: dict[str, Any], model: HookedViT) -> dict[str, An
     part, count = found["accuracy"], found["images"]
     return {
         "split": split,
-        "about": SPLITS[split],
+        "about": (SPLITS | SPLITS_OF_SHORTCUTS)[split],
         "images": count,
         "accuracy": part,
         "bound": 1.96 * math.sqrt(part * (1 - part) / count),

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vitreous import data as data
     from vitreous import decomposition as decomposition
+    from vitreous import heads as heads
     from vitreous import hooks as hooks
     from vitreous import lenses as lenses
     from vitreous import models as models
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
     from vitreous._errors import UnsupportedModelError as UnsupportedModelError
     from vitreous._errors import WeightsError as WeightsError
     from vitreous._registry import list_models as list_models
+    from vitreous.decomposition import direct_logit_attribution as direct_logit_attribution
     from vitreous.decomposition import direct_logit_shares as direct_logit_shares
+    from vitreous.heads import score_heads as score_heads
     from vitreous.hooks import Ablate as Ablate
     from vitreous.hooks import ActivationCache as ActivationCache
     from vitreous.hooks import ActivationPatch as ActivationPatch
@@ -65,6 +68,7 @@ if TYPE_CHECKING:
 _PACKAGES = (
     "data",
     "decomposition",
+    "heads",
     "hooks",
     "lenses",
     "models",
@@ -95,6 +99,7 @@ _HOMES = {
     "UnknownNameError": "_errors",
     "UnsupportedModelError": "_errors",
     "WeightsError": "_errors",
+    "direct_logit_attribution": "decomposition",
     "direct_logit_shares": "decomposition",
     "explain": "report",
     "from_module": "models",
@@ -103,6 +108,7 @@ _HOMES = {
     "load": "models",
     "logit_lens": "lenses",
     "means": "training",
+    "score_heads": "heads",
     "site": "hooks",
     "wrap": "hooks",
 }

@@ -157,11 +157,22 @@ def test_shares_add_up_to_a_normalized_target_for_every_pooling(images, pooling)
     assert_equal(shares, target(output))
 
 
-def test_direct_logit_shares_take_a_prompt_apart(clip, images):
+@pytest.mark.parametrize("centering", ["own", "shared"])
+@pytest.mark.parametrize("by", ["layer", "head", "head_and_source", "neuron"])
+def test_direct_logit_shares_take_a_prompt_apart(clip, images, by, centering):
     target = clip.target("a cat", minus="a dog")
-    shares = vt.direct_logit_shares(clip.image, images, target, by="head")
-    total = shares.sum([d for d in shares.dims if d != "image"]).values
-    assert_equal(torch.from_numpy(total), target(clip.image(images)))
+    value = target(clip.image(images))
+    for model, asked in ((clip.image, target), (clip, target)):
+        shares = vt.direct_logit_shares(model, images, asked, by=by, centering=centering)
+        assert_equal(torch.from_numpy(shares.sum("component").values), value)
+
+
+def test_shares_add_up_to_the_similarity_of_a_prompt_or_a_class(clip, images):
+    classifier = clip.zero_shot(["cat", "dog"], ["a {}"])
+    for model, asked in ((clip, "a cat"), (classifier, "cat")):
+        shares = vt.direct_logit_shares(model, images, asked, by="head")
+        expected = logits(clip, images, ["a cat"])[:, 0]
+        assert_equal(torch.from_numpy(shares.sum("component").values), expected)
 
 
 def test_a_zero_shot_target_speaks_of_classes(clip, images):

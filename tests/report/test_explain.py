@@ -14,6 +14,7 @@ from vitreous.data import sample as picture_file
 from vitreous.models import HookedViT, HookedViTConfig, PoolingConfig, load
 from vitreous.report import explain
 from vitreous.terrarium import render_image, sample, sample_scene
+from vitreous.view import AttentionGallery
 
 CONFIG = HookedViTConfig(
     n_layers=2, d_model=16, n_heads=2, d_mlp=32, image_size=(24, 32), patch_size=8, n_classes=5
@@ -117,6 +118,17 @@ def test_the_page_says_whose_mean_stands_in(model, browser_page, tmp_path):
     open_page(browser_page, explain(model, picture()).page, tmp_path)
     note = browser_page.locator("section").last.locator(".note").inner_text()
     assert note.startswith("Whose mean: ") and "this image's own tokens" in note
+
+
+def test_heads_that_a_page_cannot_hold_are_left_out_and_counted(model, monkeypatch):
+    monkeypatch.setattr(AttentionGallery, "capacity", staticmethod(lambda n_tokens: 3))
+    explanation = explain(model, picture())
+    section = next(s for s in explanation.page.sections if s.title == "Where each head looks")
+    shares = np.abs(explanation.evidence.head_shares)
+    kept = {divmod(int(i), 2) for i in np.argsort(-shares, axis=None)[:3]}
+    assert set(section.viewers[0].heads) == kept
+    assert section.viewers[0].start == divmod(int(shares.argmax()), 2)
+    assert "1 with the smallest direct shares are left out" in section.note
 
 
 def test_the_residual_is_printed(model, browser_page, tmp_path):

@@ -16,6 +16,10 @@ def drawn(place: int) -> Sample:
     return Sample(torch.full((1, 3, 3), float(place)), place % 2)
 
 
+def drawn_with_a_map(place: int) -> Sample:
+    return Sample(*drawn(place)[:2], torch.full((3, 3), place))
+
+
 def batches(plan: Plan = PLAN, count: int = 10, augment=unchanged, **share) -> Batches:
     generator = torch.Generator().manual_seed(0)
     return Batches(Images(drawn, count), plan, augment, generator, **share)
@@ -97,3 +101,15 @@ def test_workers_that_read_ahead_change_nothing():
         assert torch.equal(one.pixels, other.pixels)
         assert torch.equal(one.labels, other.labels)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_label_maps_come_along_where_nothing_moves_in_the_pictures():
+    generator = torch.Generator().manual_seed(0)
+    [batch, _] = Batches(Images(drawn_with_a_map, 8), PLAN, unchanged, generator).epoch(0)
+    assert batch.masks[:, 1, 2].tolist() == batch.index.tolist()
+
+
+def test_label_maps_are_dropped_where_pictures_are_changed():
+    generator, shift = torch.Generator().manual_seed(0), Shift(1, background=0.0)
+    [batch, _] = Batches(Images(drawn_with_a_map, 8), PLAN, shift, generator).epoch(0)
+    assert batch.masks is None

@@ -1,4 +1,4 @@
-"""The shipped models of the terrarium are what their cards say."""
+"""The shipped models of the terrarium's task `kinds` are what their cards say."""
 
 import json
 import math
@@ -12,7 +12,8 @@ from vitreous.data import Batch
 from vitreous.models import load, shipped_folder, shipped_models
 from vitreous.training import RECIPES, find_recipe, log_spaced, means, new_model
 
-NAMES = [name for name in RECIPES if name.startswith("terrarium-")]
+IMAGES = RECIPES["terrarium-4l"].images
+NAMES = [name for name, recipe in RECIPES.items() if recipe.images is IMAGES]
 SHIPPED = [name for name in NAMES if name in shipped_models()]
 CHANCE = 1 / 35
 GRADES = Path(__file__).parents[2] / "benchmarks/results/terrarium.json"

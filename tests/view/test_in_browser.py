@@ -263,6 +263,18 @@ def test_any_label_shows_as_text(browser_page, tmp_path, label):
     assert browser_page.title() == "A page"
 
 
+@pytest.mark.parametrize("name", ["<script>document.title='gone'</script>", 'قطة 🐱 & "q"'])
+def test_any_name_shows_as_text_in_a_heat_map(browser_page, tmp_path, name):
+    axes = {"row_axis": name, "column_axis": name, "unit": name, "ends": (name, name)}
+    made = HeatMap(np.eye(2), [name] * 2, [name] * 2, caption=name, totals=True, **axes)
+    viewer = show(browser_page, made, tmp_path)
+    viewer.locator("td").first.hover()
+    assert viewer.locator("tbody bdi").first.inner_text() == name
+    assert viewer.locator("caption").inner_text() == name
+    assert viewer.locator(".readout-line").inner_text().startswith(f"{name} {name}, {name} {name}")
+    assert browser_page.title() == "A page"
+
+
 def test_the_theme_follows_the_system_and_the_toggle(browser_page, tmp_path):
     browser_page.emulate_media(color_scheme="dark")
     viewer = show(browser_page, lens(), tmp_path)

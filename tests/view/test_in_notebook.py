@@ -6,7 +6,16 @@ from scipy.special import softmax
 
 from tests.view import synthetic
 from tests.view.reading import UNREADY, next_frame, number, point_at
-from vitreous.view import AttentionGallery, Bars, HeatMap, ImageGrid, Page, PatchLens, Section
+from vitreous.view import (
+    AttentionGallery,
+    Bars,
+    HeatMap,
+    ImageGrid,
+    Page,
+    PatchLens,
+    Section,
+    SourceShares,
+)
 
 NAMES = [f"label {i}" for i in range(10)]
 TOKENS = synthetic.token_map(8, 8)
@@ -22,6 +31,18 @@ VIEWERS = {
     ),
     "bars": Bars(NAMES, VALUES.ravel()[:10], total="sum", caption="By label", unit="logits"),
     "heat map": HeatMap(VALUES, caption="By head", unit="logits"),
+    "lens of few labels": PatchLens(
+        synthetic.picture(),
+        TOKENS,
+        synthetic.lens_logits(TOKENS, 13, 2),
+        [f"block {i}" for i in range(13)],
+        NAMES[:2],
+        ["🐱", "🐶"],
+        readout=synthetic.lens_logits(TOKENS, 13, 2)[:, 0],
+    ),
+    "shares": SourceShares(synthetic.picture(), TOKENS, VALUES[:, :, None] * np.ones(65)),
+    "whiskers": Bars(NAMES, VALUES.ravel()[:10], intervals=np.zeros((10, 2)), caption="By label"),
+    "sums": HeatMap(VALUES, caption="By head", unit="logits", totals=True),
     "grid": ImageGrid(synthetic.picture(), TOKENS),
 }
 

@@ -85,7 +85,7 @@ def test_an_error_keeps_its_number(tmp_path):
 
 
 def test_a_notebook_shows_the_page_in_a_sandbox():
-    assert 'sandbox="allow-scripts"' in small_page()._repr_html_()
+    assert 'sandbox="allow-scripts allow-downloads"' in small_page()._repr_html_()
 
 
 def test_a_notebook_shows_the_page_without_its_masthead():

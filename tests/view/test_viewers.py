@@ -108,7 +108,7 @@ def test_a_heat_map_may_name_its_columns_alone():
 
 
 def test_a_viewer_shows_itself_in_a_sandbox():
-    assert 'sandbox="allow-scripts"' in HeatMap(np.zeros((1, 1)))._repr_html_()
+    assert 'sandbox="allow-scripts allow-downloads"' in HeatMap(np.zeros((1, 1)))._repr_html_()
 
 
 def test_a_viewer_by_itself_has_no_headings_and_no_masthead():

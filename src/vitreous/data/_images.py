@@ -23,7 +23,7 @@ class Batch:
 
     Attributes:
         index: Place of each picture in the `Images` that it came from.
-        pixels: What the model takes.
+        pixels: What the model takes: images, or clips.
         labels: Class of each picture, or None where nobody knows.
         masks: Label map per picture (which object owns a pixel), or None.
     """

@@ -9,6 +9,7 @@ from vitreous.lenses._reading import Translator, read_lens
 from vitreous.lenses._segmentation import segmentation
 from vitreous.lenses._segmentation_score import average_precision, emergent_segmentation_score
 from vitreous.lenses._tuned_lens import TunedLens
+from vitreous.lenses._when_known import known_from, when_known
 
 __all__ = [
     "JacobianLens",
@@ -18,8 +19,10 @@ __all__ = [
     "compare_lenses",
     "emergent_segmentation_score",
     "evaluate_lens",
+    "known_from",
     "lens_logits",
     "logit_lens",
     "read_lens",
     "segmentation",
+    "when_known",
 ]

@@ -43,7 +43,7 @@ def labeled(
         coordinates |= _places(layout, tokens)
     last = "label" if top is None else "rank"
     arrays = {name: (_dims(name, last), _numbers(each)) for name, each in values.items()}
-    return xarray.Dataset(arrays, coordinates, about)
+    return xarray.Dataset(arrays, coordinates, about).set_coords({"true_label"} & arrays.keys())
 
 
 def classes_of(lens: xarray.Dataset) -> Int[np.ndarray, " labels"]:
@@ -54,6 +54,8 @@ def classes_of(lens: xarray.Dataset) -> Int[np.ndarray, " labels"]:
 
 
 def _dims(name: str, last: str) -> tuple[str, ...]:
+    if name == "true_label":
+        return ("image",)
     start = ("image", "layer") if name.startswith("readout") else ("image", "layer", "token")
     return start if name.endswith("log_partition") else (*start, last)
 

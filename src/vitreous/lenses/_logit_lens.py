@@ -58,7 +58,8 @@ def logit_lens(
         exponentials, so that `exp(logit - log_partition)` is a probability; for the readout
         `readout`, `readout_label` and `readout_log_partition`. Patches have coordinates `row` and
         `column` (in clips `frame` too), which are -1 for other tokens; `label_index` numbers the
-        labels, and `attrs["labels"]` names all classes. A model that pools nothing has no readout:
+        labels, and `attrs["labels"]` names all classes; images of a data set
+        with labels have the coordinate `true_label`. A model that pools nothing has no readout:
         its output is a row per token.
 
     Raises:

@@ -155,6 +155,11 @@ def _against_texts(model: HookedCLIP, asked: Any) -> ZeroShotClassifier:
             f"{asked!r}. Pass a list of texts, or `clip.zero_shot(names)` as the model."
         )
     if isinstance(asked, Tensor):
+        if asked.ndim != 2:
+            raise ValueError(
+                f"`labels` must be embeddings [texts, {model.image.n_outputs}]; got shape "
+                f"{list(asked.shape)}. Use `clip.encode_text(texts)`."
+            )
         names = None
         bank = torch.nn.functional.normalize(asked.to(model.placement), dim=-1)
     else:

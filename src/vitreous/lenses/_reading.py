@@ -143,7 +143,8 @@ def _results(
         tower.layout_for(images)  # says what images have to be, before a stream makes them fit
     for batch in stream(tower, images):
         layout = tower.layout_for(batch.pixels)
-        yield _stacked(_pass(reading, streams, batch.pixels, layout)), layout
+        read = _stacked(_pass(reading, streams, batch.pixels, layout))
+        yield read if batch.labels is None else read | {"true_label": batch.labels.cpu()}, layout
 
 
 def _pass(

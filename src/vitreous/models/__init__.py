@@ -22,6 +22,7 @@ from vitreous.models._load import from_module, load, load_with_original
 from vitreous.models._mlp import MLP
 from vitreous.models._names import get_act_name
 from vitreous.models._norms import Norm
+from vitreous.models._output_reading import OutputReading, output_points
 from vitreous.models._parity_report import ParityReport, ParityRow
 from vitreous.models._part_configs import (
     AttentionConfig,
@@ -75,6 +76,7 @@ __all__ = [
     "ModelTable",
     "Norm",
     "NormConfig",
+    "OutputReading",
     "ParityReport",
     "ParityRow",
     "PoolingConfig",
@@ -106,6 +108,7 @@ __all__ = [
     "list_models",
     "load",
     "load_with_original",
+    "output_points",
     "require_finite",
     "resample_positions",
     "saved_description",

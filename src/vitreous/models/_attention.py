@@ -258,18 +258,27 @@ class Attention(nn.Module):
             z: What each head has read.
             scales: The denominators of `norms_of_output`, which are held.
         """
-        weight = self._gained(self._output_weight())
-        if self.z_norm is not None:
-            rows = weight.flatten(0, 1)
-            rows = rows if self.z_norm.w is None else rows * self.z_norm.w[:, None]
-            rows = self.z_norm.centered(rows.T).T  # taking the mean off z, seen from the output
-            weight = rows.unflatten(0, weight.shape[:2])
-        results = torch.einsum("bthd,hdm->bthm", z, weight)
+        results = torch.einsum("bthd,hdm->bthm", z, self._result_weight())
         if self.z_norm is not None:
             results = results / scales["z_norm"][:, :, None]
         if self.out_norm is not None:
             results = self.out_norm.linear(results, scales["out_norm"][:, :, None])
         return results
+
+    def result_directions(
+        self,
+        directions: Float[Tensor, "batch tokens d_model"],
+        scales: dict[str, Float[Tensor, "batch tokens 1"]],
+    ) -> Float[Tensor, "batch tokens heads d_head"]:
+        """Takes directions in the stream to those on each head's `z` that read the same.
+
+        `(result_directions(d, s) * z).sum(-1) == (d[:, :, None] * results(z, s)).sum(-1)`, without
+        the dimension `d_model` for every head.
+        """
+        if self.out_norm is not None:
+            directions = self.out_norm.transposed(directions, scales["out_norm"])
+        read = torch.einsum("btm,hdm->bthd", directions, self._result_weight())
+        return read if self.z_norm is None else read / scales["z_norm"][:, :, None]
 
     def output_bias(
         self, scales: dict[str, Float[Tensor, "batch tokens 1"]]
@@ -370,6 +379,16 @@ class Attention(nn.Module):
                 f"{does} queries and keys. Read `hook_attn_scores` of a run."
             )
         return FactoredMatrix(self.W_Q, self.W_K.transpose(-1, -2))
+
+    def _result_weight(self) -> Float[Tensor, "heads d_head d_model"]:
+        """From `z` to results, but for the scales of norms, and for the one of the output."""
+        weight = self._gained(self._output_weight())
+        if self.z_norm is None:
+            return weight
+        rows = weight.flatten(0, 1)
+        rows = rows if self.z_norm.w is None else rows * self.z_norm.w[:, None]
+        rows = self.z_norm.centered(rows.T).T  # taking the mean off z, seen from the output
+        return rows.unflatten(0, weight.shape[:2])
 
     def _output_weight(self) -> Float[Tensor, "heads d_head d_model"]:
         return einops.rearrange(self.out.weight, "m (h d) -> h d m", h=self.n_heads)

@@ -81,6 +81,17 @@ class MLP(nn.Module):
         """The output weight, in front of the norm of the output."""
         return self._gained(self.fc_out(post))
 
+    def neuron_directions(
+        self,
+        directions: Float[Tensor, "batch tokens d_model"],
+        scale: Float[Tensor, "batch tokens 1"] | None,
+    ) -> Float[Tensor, "batch tokens d_mlp"]:
+        """What directions in the stream read of one unit of each neuron; `scale` as below."""
+        if self.out_norm is not None:
+            assert scale is not None
+            directions = self.out_norm.transposed(directions, scale)
+        return self._gained(directions) @ self.fc_out.weight
+
     def output_bias(
         self, scale: Float[Tensor, "batch tokens 1"] | None
     ) -> Float[Tensor, "*#batch d_model"]:

@@ -78,14 +78,19 @@ class Norm(nn.Module):
         return divided if self.w is None else divided * self.w
 
     def transposed(
-        self, direction: Float[Tensor, "*#batch width"], scale: Float[Tensor, "*#batch 1"]
+        self,
+        direction: Float[Tensor, "*#batch width"],
+        scale: Float[Tensor, "*#batch 1"],
+        *,
+        centered: bool = True,
     ) -> Float[Tensor, "*#batch width"]:
         """Takes a direction behind the norm to the one in front of it that reads the same.
 
-        `(transposed(d, s) * x).sum(-1) == (d * linear(x, s)).sum(-1)` for every x.
+        `(transposed(d, s) * x).sum(-1) == (d * linear(x, s)).sum(-1)` for every x. Without
+        `centered` that holds for every x whose mean is zero already.
         """
         weighted = direction if self.w is None else direction * self.w
-        return self.centered(weighted) / scale
+        return (self.centered(weighted) if centered else weighted) / scale
 
 
 def make_norm(width: int, config: NormConfig | None) -> Norm | None:

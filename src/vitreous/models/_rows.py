@@ -67,6 +67,14 @@ class StreamRows:
             for head in range(self.model.cfg.n_heads)
         }
 
+    def require_stream(self) -> None:
+        """Raises when a hook put something into the stream that no part wrote."""
+        self.run.require_unedited(*STREAM)
+
+    def require_neurons(self) -> None:
+        """Raises when a hook replaced what neurons and a bias add up to."""
+        self.run.require_unedited(*NEURONS)
+
     def require_heads(self) -> None:
         """Raises when a hook replaced what heads and a bias add up to."""
         self.run.require_unedited(*_HEADS)
@@ -85,6 +93,16 @@ class StreamRows:
         self, layer: int, names: AttentionNames
     ) -> Float[Tensor, "batch positions heads d_head"]:
         return self._at(f"blocks.{layer}.{names.attn}.hook_z")
+
+    def head_directions(
+        self,
+        layer: int,
+        names: AttentionNames,
+        directions: Float[Tensor, "batch positions d_model"],
+    ) -> Float[Tensor, "batch positions heads d_head"]:
+        """What directions in the stream read of each head's `z`, with norms held."""
+        attn = self.attention(layer, names)
+        return attn.result_directions(directions, self._scales(layer, names))
 
     def attention_bias(self, layer: int, names: AttentionNames) -> Float[Tensor, "*#batch d_model"]:
         """What an attention added that no head wrote."""
@@ -120,6 +138,16 @@ class StreamRows:
         written = mlp.out_norm.linear(post[..., None] * writes, scale)
         return written if onto is None else written @ onto
 
+    def neuron_directions(
+        self, layer: int, directions: Float[Tensor, "batch positions d_model"]
+    ) -> Float[Tensor, "batch positions d_mlp"]:
+        """What directions in the stream read of one unit of each neuron, with norms held."""
+        return self._mlp(layer).neuron_directions(directions, self._mlp_scale(layer))
+
+    def mlp_bias(self, layer: int) -> Float[Tensor, "*#batch d_model"]:
+        """What an MLP added that no neuron wrote."""
+        return self._mlp(layer).output_bias(self._mlp_scale(layer))
+
     def bias(
         self, n_attentions: int = 0, n_mlps: int = 0
     ) -> Float[Tensor, "batch positions d_model"]:
@@ -131,8 +159,7 @@ class StreamRows:
             for names in self.attentions:
                 bias = bias + self.attention_bias(layer, names)
         for layer in range(n_mlps):
-            mlp, name = self._mlp(layer), f"blocks.{layer}.mlp.out_norm.hook_scale"
-            bias = bias + mlp.output_bias(None if mlp.out_norm is None else self._at(name))
+            bias = bias + self.mlp_bias(layer)
         n_tokens = len(self.run.tokens_at(self.positions))
         return bias.expand(self.run.n_images, n_tokens, -1)
 
@@ -141,6 +168,11 @@ class StreamRows:
     ) -> dict[str, Float[Tensor, "batch positions 1"]]:
         norms, at = self.attention(layer, names).norms_of_output, f"blocks.{layer}.{names.attn}"
         return {norm: self._at(f"{at}.{norm}.hook_scale") for norm in norms}
+
+    def _mlp_scale(self, layer: int) -> Float[Tensor, "batch positions 1"] | None:
+        if self._mlp(layer).out_norm is None:
+            return None
+        return self._at(f"blocks.{layer}.mlp.out_norm.hook_scale")
 
     def _mlp(self, layer: int) -> "MLP":
         mlp = self.model.blocks[layer].mlp

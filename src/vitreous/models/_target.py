@@ -1,11 +1,11 @@
 """What is being explained: a number per image, and where in the stream it is read."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -29,12 +29,23 @@ class Readout:
 
     Attributes:
         weights: Zero at tokens that the head doesn't read.
-        constant: What biases of the final norm, of a pooling and of the head say, and the MLP of
-            a pooling by attention, which isn't divided; one number per image.
+        bias: What biases of a pooling and of the head say, and the target's own constant; one
+            number per image, like the next two.
+        norm_bias: What the bias of the final norm says.
+        pooling_mlp: What the MLP of a pooling by attention says, which isn't divided among those
+            that it reads; None where there is no such MLP.
     """
 
     weights: Float[Tensor, "batch tokens d_model"]
-    constant: Float[Tensor, " batch"]
+    bias: Float[Tensor, " batch"]
+    norm_bias: Float[Tensor, " batch"]
+    pooling_mlp: Float[Tensor, " batch"] | None = None
+
+    @property
+    def constant(self) -> Float[Tensor, " batch"]:
+        """All that isn't read from the last stream."""
+        constant = self.bias + self.norm_bias
+        return constant if self.pooling_mlp is None else constant + self.pooling_mlp
 
 
 @dataclass(frozen=True)
@@ -68,16 +79,21 @@ class Target:
                 f"A target must read one output per image, [images, {n_outputs}]; got shape "
                 f"{list(logits.shape)}. Use a function for a model that pools nothing."
             )
-        self._require_rows(len(logits))
+        self.require_rows(len(logits))
         logits = functional.normalize(logits, dim=-1) if self.normalizes else logits
         value = (logits * coefficients).sum(-1)
         return value if self.constant is None else value + self.constant.to(logits)
 
-    def readout(self, cache: "TransformerCache") -> Readout:
+    def readout(self, cache: "TransformerCache", *, centered: bool = True) -> Readout:
         """The target as weights on the last residual stream of one run.
 
         Exact: norm scales, pooling weights and the length of an embedding that is divided by it
         are those of the run, so the reading is linear.
+
+        Args:
+            cache: The run.
+            centered: Whether the weights take off each vector's mean, as the final norm does.
+                Without, they read more than the target: what the mean of the stream says.
 
         Raises:
             ValueError: The target is a function, or the model pools nothing, or is another one
@@ -85,9 +101,19 @@ class Target:
             HookError: A hook replaced what lies between the stream and the output.
         """
         require_own(self, cache.model)
-        _require_untouched_readout(cache)
+        require_untouched_readout(cache)
         with cache.as_in_the_run():
-            return self._linear_reading(cache)
+            return self._linear_reading(cache, centered)
+
+    def of_images(self, index: Int[Tensor, " batch"]) -> "Target":
+        """The same target for some of the images that it is about."""
+        if self.coefficients is None or len(self.coefficients) == 1:
+            return self
+        own = self.constant
+        if own is not None and len(own) > 1:
+            own = own[index.to(own.device)]
+        coefficients = self.coefficients[index.to(self.coefficients.device)]
+        return replace(self, coefficients=coefficients, constant=own)
 
     @property
     def direction(self) -> Float[Tensor, " d_model"]:
@@ -115,29 +141,34 @@ class Target:
         norm = model.ln_final
         return direction if norm is None else norm.transposed(direction, direction.new_ones(1))
 
-    def _linear_reading(self, cache: "TransformerCache") -> Readout:
+    def _linear_reading(self, cache: "TransformerCache", centered: bool) -> Readout:
         model = self.model
         coefficients = self.on_outputs().to(model.placement)
         n_images = cache.n_images
-        self._require_rows(n_images)
+        self.require_rows(n_images)
         if self.normalizes:
             output = cache.at("hook_post_head_pre_normalize")
             length = output.norm(dim=-1, keepdim=True).clamp_min(_SHORTEST)
             coefficients = coefficients / length
-        directions, constant = self._behind_norm(coefficients, cache)
+        directions, bias = self._behind_norm(coefficients, cache)
         if self.constant is not None:
-            constant = constant + self.constant.to(constant)
+            bias = bias + self.constant.to(bias)
         norm, first = model.ln_final, model.cfg.pooling.normalizes_tokens
+        said_by_norm = bias.new_zeros(1)
         if norm is not None and not first:
-            constant = constant + _bias_of(norm, directions)
-            directions = norm.transposed(directions, cache.at("ln_final.hook_scale"))
-        weights, added = self._on_tokens(directions, cache)
-        constant = constant + added
+            said_by_norm = _bias_of(norm, directions)
+            scale = cache.at("ln_final.hook_scale")
+            directions = norm.transposed(directions, scale, centered=centered)
+        weights, added, mlp = self._on_tokens(directions, cache)
         if norm is not None and first:
-            if norm.b is not None:
-                constant = constant + (weights.sum(1) * norm.b).sum(-1)
-            weights = norm.transposed(weights, cache.at("ln_final.hook_scale"))
-        return Readout(weights.expand(n_images, -1, -1), constant.expand(n_images))
+            said_by_norm = _bias_of(norm, weights)
+            weights = norm.transposed(weights, cache.at("ln_final.hook_scale"), centered=centered)
+        return Readout(
+            weights.expand(n_images, -1, -1),
+            (bias + added).expand(n_images),
+            said_by_norm.expand(n_images),
+            mlp,
+        )
 
     def _behind_norm(
         self, coefficients: Tensor, cache: "TransformerCache"
@@ -151,8 +182,12 @@ class Target:
 
     def _on_tokens(
         self, directions: Float[Tensor, "#batch heads d_pooled"], cache: "TransformerCache"
-    ) -> tuple[Float[Tensor, "batch tokens d_model"], Float[Tensor, " batch"]]:
-        """The same directions on tokens, and what the pooling itself adds."""
+    ) -> tuple[
+        Float[Tensor, "batch tokens d_model"],
+        Float[Tensor, " batch"],
+        Float[Tensor, " batch"] | None,
+    ]:
+        """The same directions on tokens, and what biases and the MLP of the pooling add."""
         pooling = self.model.pooling
         if pooling.map is not None:
             return _through_map(pooling.map, directions[:, 0], cache)
@@ -165,7 +200,7 @@ class Target:
         count = max(len(on_tokens), len(directions))
         directions, on_tokens = (x.expand(count, -1, -1) for x in (directions, on_tokens))
         weights = torch.einsum("bpm,bpt->btm", directions, on_tokens)
-        return weights, directions.new_zeros(len(directions))
+        return weights, directions.new_zeros(len(directions)), None
 
     def on_outputs(self) -> Float[Tensor, "batch labels"]:
         """`coefficients`, where there are some.
@@ -190,7 +225,8 @@ class Target:
             return coefficients.new_zeros(len(coefficients))
         return coefficients @ head.bias
 
-    def _require_rows(self, n_images: int) -> None:
+    def require_rows(self, n_images: int) -> None:
+        """Raises where a list of targets has another number of images."""
         rows = len(self.on_outputs())
         if rows not in (1, n_images):
             raise ValueError(
@@ -215,7 +251,7 @@ def _lacks_one_direction(model: "GlassTransformer") -> str | None:
     return kinds.get(model.pooling.kind)
 
 
-def _bias_of(norm: Norm, directions: Float[Tensor, "batch heads d_pooled"]) -> Tensor:
+def _bias_of(norm: Norm, directions: Float[Tensor, "batch positions width"]) -> Tensor:
     if norm.b is None:
         return directions.new_zeros(1)
     return (directions * norm.b).sum((1, 2))
@@ -223,20 +259,24 @@ def _bias_of(norm: Norm, directions: Float[Tensor, "batch heads d_pooled"]) -> T
 
 def _through_map(
     pool: MapPooling, direction: Float[Tensor, "#batch d_pooled"], cache: "TransformerCache"
-) -> tuple[Float[Tensor, "batch tokens d_model"], Float[Tensor, " batch"]]:
+) -> tuple[
+    Float[Tensor, "batch tokens d_model"],
+    Float[Tensor, " batch"],
+    Float[Tensor, " batch"] | None,
+]:
     """Through a pooling by attention, its pattern and what its MLP wrote held as in the run."""
     pattern = cache.at("pooling.map.hook_pattern")
-    constant = direction.new_zeros(1)
+    bias, mlp = direction.new_zeros(1), None
     if pool.out_norm is not None:
         scale = cache.at("pooling.map.out_norm.hook_scale")[:, 0]
-        constant = _bias_of(pool.out_norm, direction[:, None])
+        bias = _bias_of(pool.out_norm, direction[:, None])
         direction = pool.out_norm.transposed(direction, scale)
-    constant = constant + direction @ pool.output_bias
+    bias = bias + direction @ pool.output_bias
     if pool.mlp is not None:
         written = cache.at("pooling.map.hook_mlp_out")
-        constant = constant + (direction * written[:, 0]).sum(-1)
+        mlp = (direction * written[:, 0]).sum(-1)
     weights = pool.token_directions(direction.expand(len(pattern), -1), pattern)
-    return weights, constant.expand(len(pattern))
+    return weights, bias.expand(len(pattern)), mlp
 
 
 def require_own(target: Target, model: Any) -> None:
@@ -247,7 +287,8 @@ def require_own(target: Target, model: Any) -> None:
         )
 
 
-def _require_untouched_readout(cache: "TransformerCache") -> None:
+def require_untouched_readout(cache: "TransformerCache") -> None:
+    """Raises when a hook of the run edited what lies between the stream and the output."""
     points = ("ln_final.hook_normalized", "hook_ln_final", "hook_post_head_pre_normalize")
     touched = sorted(
         name for name in cache.edited if name in points or name.startswith("pooling.map.")

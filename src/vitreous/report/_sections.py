@@ -17,7 +17,13 @@ from vitreous.view import (
 
 _TOP = 5
 _LARGEST = 8
-_KINDS = {"embed": "embedding", "pos_embed": "positions", "attn": "attention", "mlp": "MLP"}
+_KINDS = {
+    "embed": "embedding",
+    "pos_embed": "positions",
+    "attn": "attention",
+    "mlp": "MLP",
+    "pooling_mlp": "pooling MLP",
+}
 
 
 def make_page(evidence: Evidence, provenance: Provenance, title: str | None) -> Page:
@@ -171,13 +177,18 @@ def _head_map(values: np.ndarray, caption: str, unit: str, ends: tuple[str, str]
 
 def _attention(evidence: Evidence, picture: Picture, tokens: TokenMap) -> Section:
     shares = np.abs(evidence.head_shares)
-    layer, head = np.unravel_index(int(shares.argmax()), shares.shape)
+    order = np.argsort(-shares, axis=None, kind="stable")
+    held = order[: AttentionGallery.capacity(evidence.scores.shape[-1])]
+    places = [(int(i) // shares.shape[1], int(i) % shares.shape[1]) for i in held]
+    left_out = shares.size - len(places)
+    rest = f" A page can't hold all heads; {left_out} with the smallest direct shares are left out."
     return Section(
         "Where each head looks",
-        [AttentionGallery(picture, tokens, evidence.scores, (int(layer), int(head)))],
+        [AttentionGallery(picture, tokens, evidence.scores, places[0], sorted(places))],
         lede="Choose a head, then point at a patch, or at a token that is no patch, to see which "
         "tokens it attends to from there. It opens at the head with the largest direct share.",
-        note="Attention says where a head reads, not what it does with it.",
+        note="Attention says where a head reads, not what it does with it."
+        + (rest if left_out else ""),
     )
 
 

@@ -12,7 +12,7 @@ from vitreous.training._logs import (
     WandbLog,
     find_log,
 )
-from vitreous.training._losses import Loss, cross_entropy
+from vitreous.training._losses import Loss, cross_entropy, cross_entropy_with_patches
 from vitreous.training._means import means
 from vitreous.training._plan import Plan, log_spaced
 from vitreous.training._recipe import Recipe, new_model, train
@@ -36,6 +36,7 @@ __all__ = [
     "WandbLog",
     "accuracy",
     "cross_entropy",
+    "cross_entropy_with_patches",
     "find_log",
     "find_recipe",
     "fit",

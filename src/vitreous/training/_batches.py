@@ -37,7 +37,7 @@ class Batches:
     Attributes:
         images: All training pictures.
         plan: Says how large a batch is, and whether they are shuffled.
-        augment: Of the pixels. Masks don't follow, so they are dropped.
+        augment: Of the pixels. Masks don't follow, so they are dropped where anything changes.
         generator: Of all chance.
         process: Whose share: 0 .. `n_processes` - 1.
         n_processes: How many there are.
@@ -68,7 +68,7 @@ class Batches:
         firsts = range(done * size, len(self.images) - size + 1, size)
         mine = (first + self.process * share for first in firsts)
         for batch in self._read(order[first : first + share] for first in mine):
-            yield replace(batch, pixels=self._augmented(batch.pixels), masks=None)
+            yield batch if self.augment is unchanged else self._changed(batch)
 
     def tensors(self) -> dict[str, Tensor]:
         """All that the batches to come depend on, besides how many were taken."""
@@ -105,6 +105,9 @@ class Batches:
                 generator=torch.Generator(),  # or it takes a number from the chance of the model
             )
         )
+
+    def _changed(self, batch: Batch) -> Batch:
+        return replace(batch, pixels=self._augmented(batch.pixels), masks=None)
 
     def _augmented(
         self, pixels: Float[Tensor, "batch *frames channels rows columns"]

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vitreous.data import Batch
+from vitreous.models import HookedViT
 
 Loss = Callable[[nn.Module, Batch], Float[Tensor, ""]]
 """Runs the model on a batch, which lies on its device, and says how bad it is: the mean over the
@@ -18,3 +19,34 @@ def cross_entropy(model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
     if batch.labels is None:
         raise ValueError("`images` must have labels to train on; got none. Pass `labels=`.")
     return functional.cross_entropy(model(batch.pixels), batch.labels)
+
+
+def cross_entropy_with_patches(model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
+    """Of the labels, and of every patch that is asked for something itself, in nats.
+
+    A patch token is read as the class token is, by the same norm and head, and what it should say
+    is the value of the label map in the middle of the patch; -1 asks for nothing. Where a label
+    follows from several patches, this tells many tokens what to find out, long before the class
+    token could gather it. Summed over a picture, so that each question counts the same.
+
+    Args:
+        model: A `HookedViT` with a class token and a norm behind the pooling.
+        batch: With labels, and with label maps.
+
+    Raises:
+        ValueError: The pictures lack labels or label maps.
+    """
+    if batch.labels is None or batch.masks is None:
+        missing = "labels" if batch.labels is None else "label maps"
+        raise ValueError(
+            f"`images` must have labels and label maps to train on; got no {missing}. "
+            "Pass pictures with both, and no augmentation, which drops label maps."
+        )
+    glass: HookedViT = getattr(model, "module", model)  # wrapped, where processes share a batch
+    stream = model(batch.pixels, stop_at_layer=glass.cfg.n_layers)
+    logits = glass.head([glass.ln_final(stream)])
+    rows, columns = glass.cfg.patch_size
+    asked = batch.masks[:, rows // 2 :: rows, columns // 2 :: columns].flatten(1).long()
+    patches = logits[:, glass.layout.select("patches")].transpose(1, 2)
+    of_patches = functional.cross_entropy(patches, asked, ignore_index=-1, reduction="none")
+    return functional.cross_entropy(logits[:, 0], batch.labels) + of_patches.sum(1).mean()

@@ -42,6 +42,8 @@ class Recipe:
         tests: Splits on which its accuracy is measured for the card; the first is the usual one.
         augment: Of training batches.
         loss: What it makes small.
+        position_std: Of the positions at the start. At the usual 0.02, half of a short training
+            goes by before attention can tell patches apart by their place.
         n_means: How many of the first training pictures the model's means are taken over; None
             takes all.
         threads: Of the CPU. Fixed, because sums depend on it: the same seed gives the same
@@ -59,6 +61,7 @@ class Recipe:
     tests: tuple[str, ...] = ("test",)
     augment: Augmentation = unchanged
     loss: Loss = cross_entropy
+    position_std: float = 0.1
     n_means: int | None = None
     threads: int = 1
     workers: int = 0
@@ -194,10 +197,8 @@ def new_model(recipe: Recipe, seed: int) -> HookedViT:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = HookedViT(recipe.config, labels=recipe.labels, preprocessing=recipe.preprocessing)
-        # At the usual 0.02, half of a short training goes by before attention can tell patches
-        # apart by their place.
         if model.embedding.pos is not None:
-            torch.nn.init.normal_(model.embedding.pos, std=0.1)
+            torch.nn.init.normal_(model.embedding.pos, std=recipe.position_std)
     return model
 
 

@@ -1,17 +1,31 @@
 """The models that we ship, each as the recipe that makes it from nothing."""
 
+from functools import partial
+
 from vitreous._errors import unknown
-from vitreous.data import DIGIT_NAMES, DIGIT_PREPROCESSING, Images, digits
+from vitreous.data import DIGIT_NAMES, DIGIT_PREPROCESSING, digits
 from vitreous.models import HookedViTConfig, PoolingConfig
 from vitreous.terrarium import PREPROCESSING, WORLD, WORLD_KINDS, Task
 from vitreous.training._augmentations import Shift
+from vitreous.training._losses import cross_entropy_with_patches
 from vitreous.training._plan import Plan
 from vitreous.training._recipe import Recipe
+from vitreous.training._recipe_images import (
+    REPEATS_PREPROCESSING,
+    repeats_images,
+    spurious_images,
+    terrarium_images,
+    typographic_images,
+)
 
-_TURN = len(WORLD_KINDS)
 # Whole turns, so that every kind is there equally often.
-_TEST_SCENES = 144 * _TURN
-_SCENES_OF_MEANS = 40 * _TURN
+_SCENES_OF_MEANS = 40 * len(WORLD_KINDS)
+
+
+# Three layers that fit a patch of the terrarium into each token, with eight heads to tell apart.
+_SMALL = partial(
+    HookedViTConfig, n_layers=3, d_model=128, n_heads=8, d_mlp=512, image_size=96, patch_size=12
+)
 
 
 def _digits() -> Recipe:
@@ -71,17 +85,61 @@ def _terrarium(
     )
 
 
-def terrarium_images(split: str) -> Images:
-    """The scenes of `kinds` that the models of the terrarium learn from or are tested on.
+def _spurious() -> Recipe:
+    return Recipe(
+        name="terrarium-spurious",
+        about=f"task 'spurious' of the terrarium, world {WORLD}: 95 % of its scenes at home",
+        config=_SMALL(n_classes=8),
+        preprocessing=PREPROCESSING,
+        labels=Task("spurious").class_names,
+        images=spurious_images,
+        tests=("test", "at home", "elsewhere"),
+        plan=Plan(steps=600, batch_size=64, learning_rate=1e-3, shuffle=False),
+        n_means=1600,  # of each kind 200, 190 of them at home
+        workers=1,
+    )
 
-    Args:
-        split: "train", all of it; or the first 5040 scenes of "test", "gray", "cluttered" or
-            "typographic", where a misleading word is painted on every picture.
-    """
-    if split == "train":
-        return Task("kinds").images()
-    task, split = ("typographic", "test") if split == "typographic" else ("kinds", split)
-    return Task(task, split).images(count=_TEST_SCENES)
+
+def _typographic() -> Recipe:
+    return Recipe(
+        name="terrarium-typographic",
+        about=f"task 'typographic' of the terrarium, world {WORLD}: in turn with the word that "
+        "matches and without a word",
+        config=_SMALL(n_classes=len(WORLD_KINDS)),
+        preprocessing=PREPROCESSING,
+        labels=Task("typographic").class_names,
+        images=typographic_images,
+        tests=("none", "matching", "misleading"),
+        plan=Plan(steps=2000, batch_size=64, learning_rate=1e-3, shuffle=False),
+        n_means=_SCENES_OF_MEANS,
+        workers=1,
+    )
+
+
+def _repeats() -> Recipe:
+    return Recipe(
+        name="terrarium-repeats",
+        about=f"task 'repeats' of the terrarium, world {WORLD}: longer rows with more "
+        "question marks, and each patch is asked for what it hides, what comes next or was before",
+        config=HookedViTConfig(
+            n_layers=4,
+            d_model=128,
+            n_heads=4,
+            d_mlp=None,
+            image_size=96,
+            patch_size=12,
+            n_classes=len(Task("repeats").class_names.names),
+        ),
+        preprocessing=REPEATS_PREPROCESSING,
+        labels=Task("repeats").class_names,
+        images=repeats_images,
+        plan=Plan(steps=3000, batch_size=32, learning_rate=2e-3, shuffle=False, warmup=0.02),
+        loss=cross_entropy_with_patches,
+        # Which motif stands before another is a question of places alone.
+        position_std=0.4,
+        n_means=1600,
+        workers=1,
+    )
 
 
 def _recipes() -> list[Recipe]:
@@ -89,7 +147,7 @@ def _recipes() -> list[Recipe]:
     without = [_terrarium(f"terrarium-{n}l-attn", n, d_mlp=None) for n in (1, 2, 3, 4)]
     coarse = _terrarium("terrarium-3l-coarse", 3, patch_size=24)
     mean = _terrarium("terrarium-4l-mean", 4, mean_pooled=True)
-    return [_digits(), *with_mlp, *without, coarse, mean]
+    return [_digits(), *with_mlp, *without, coarse, mean, _spurious(), _typographic(), _repeats()]
 
 
 RECIPES = {recipe.name: recipe for recipe in _recipes()}

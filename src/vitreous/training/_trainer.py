@@ -149,8 +149,9 @@ def seeded(accelerator: Any, seed: int) -> Iterator[None]:
 
 
 def _moved(batch: Batch, device: torch.device) -> Batch:
-    labels = None if batch.labels is None else batch.labels.to(device)
-    return replace(batch, pixels=batch.pixels.to(device), labels=labels)
+    maps = {"labels": batch.labels, "masks": batch.masks}
+    there = {name: None if each is None else each.to(device) for name, each in maps.items()}
+    return replace(batch, pixels=batch.pixels.to(device), **there)
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -7,16 +7,22 @@ that travel inside it together with their data.
 
 from vitreous.view._attention import AttentionGallery
 from vitreous.view._charts import Bars, HeatMap
+from vitreous.view._head_images import HeadImageMatrix
+from vitreous.view._image_grid import ImageGrid
+from vitreous.view._kept_logits import TopLogits
 from vitreous.view._packing import Packed, exact, fitted, stepped, unpack
 from vitreous.view._page import Page, Section
-from vitreous.view._patches import ImageGrid, PatchLens
+from vitreous.view._patch_lens import PatchLens
 from vitreous.view._picture import Picture
+from vitreous.view._plotly import line, scatter
+from vitreous.view._source_shares import SourceShares
 from vitreous.view._token_map import Layout, TokenMap
 from vitreous.view._viewer import Viewer
 
 __all__ = [
     "AttentionGallery",
     "Bars",
+    "HeadImageMatrix",
     "HeatMap",
     "ImageGrid",
     "Layout",
@@ -25,10 +31,14 @@ __all__ = [
     "PatchLens",
     "Picture",
     "Section",
+    "SourceShares",
     "TokenMap",
+    "TopLogits",
     "Viewer",
     "exact",
     "fitted",
+    "line",
+    "scatter",
     "stepped",
     "unpack",
 ]

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 from jaxtyping import Float
 
 from vitreous.view._frame import lines
-from vitreous.view._packing import Array, exact
+from vitreous.view._packing import Array, as_numpy, exact
 from vitreous.view._viewer import Viewer
 
 
@@ -24,6 +25,8 @@ class Bars(Viewer):
         total: A last row for the sum of the values, with this label.
         unit: What the values are counted in.
         caption: A line above the bars.
+        intervals: `[bars, 2]`, the low and the high end of a whisker on each bar, such as the
+            spread over images.
     """
 
     tag: ClassVar[str] = "vt-bars"
@@ -34,6 +37,7 @@ class Bars(Viewer):
     total: str | None = None
     unit: str = ""
     caption: str = ""
+    intervals: Float[Array, "components 2"] | None = None
 
     def __post_init__(self) -> None:
         names = [len(self.labels)] + ([] if self.groups is None else [len(self.groups)])
@@ -41,6 +45,11 @@ class Bars(Viewer):
             raise ValueError(
                 f"{len(self.values)} bars need as many labels and groups; got {names}. "
                 "Pass one for each value."
+            )
+        if self.intervals is not None and self.intervals.shape != (len(self.values), 2):
+            raise ValueError(
+                f"{len(self.values)} bars need as many intervals of two ends; got shape "
+                f"{tuple(self.intervals.shape)}. Pass `[bars, 2]`."
             )
 
     def payload(self) -> Mapping[str, Any]:
@@ -52,13 +61,15 @@ class Bars(Viewer):
             "total": self.total,
             "unit": self.unit,
             "caption": self.caption,
+            "intervals": None if self.intervals is None else exact(self.intervals),
         }
 
     def height(self, width: float) -> float:
         width = min(width, 640)
         room = min(0.45 * width - 70, 208)
         padding = 10 if self.kind == "probability" else 5
-        rows = sum(max(19 * lines(label, room, 14) + padding, 24) for label in self.labels)
+        least = 24 if self.intervals is None else 38
+        rows = sum(max(19 * lines(label, room, 14) + padding, least) for label in self.labels)
         groups = 28 * len(dict.fromkeys(self.groups or ()))
         caption = 10 + 24 * lines(f"{self.caption} ({self.unit})", width, 15) if self.caption else 0
         return caption + rows + groups + (32 if self.total else 0)
@@ -76,6 +87,8 @@ class HeatMap(Viewer):
         column_axis: What the columns are: "head".
         unit: What the values are counted in.
         caption: A line above the table.
+        totals: Whether the sums of rows and columns stand beside them, and the sum of all; for
+            values that add up, such as shares.
         ends: What the two ends of the scale mean: (negative, positive).
     """
 
@@ -88,6 +101,7 @@ class HeatMap(Viewer):
     unit: str = ""
     caption: str = ""
     ends: tuple[str, str] = ("", "")
+    totals: bool = False
 
     def __post_init__(self) -> None:
         rows, columns = self._names
@@ -107,6 +121,7 @@ class HeatMap(Viewer):
 
     def payload(self) -> Mapping[str, Any]:
         rows, columns = self._names
+        values = as_numpy(self.values).astype(np.float64)
         return {
             "values": exact(self.values),
             "rows": rows,
@@ -116,8 +131,11 @@ class HeatMap(Viewer):
             "unit": self.unit,
             "caption": self.caption,
             "ends": list(self.ends),
+            "rowTotals": values.sum(axis=1).tolist() if self.totals else None,
+            "columnTotals": values.sum(axis=0).tolist() if self.totals else None,
         }
 
     def height(self, width: float) -> float:
         caption = 10 + 24 * lines(self.caption, min(width, 640), 15) if self.caption else 0
-        return caption + 33.6 * len(self.values) + 101 + (19 if self.unit else 0)
+        rows = len(self.values) + self.totals
+        return caption + 33.6 * rows + 101 + (19 if self.unit else 0)

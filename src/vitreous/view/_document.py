@@ -34,13 +34,16 @@ class Freight:
         identity = f"payload-{len(self.payloads)}"
         text = _as_script_json({name: self._stow(value) for name, value in payload.items()})
         self.payloads.append({"id": identity, "json": text})
-        return Markup('<{0} data-payload="{1}"></{0}>').format(tag, identity)
+        element = Markup('<{0} id="viewer:{1}" data-payload="{2}"></{0}>')
+        return element.format(tag, len(self.payloads), identity)
 
     def _stow(self, value: Any) -> Any:
         if isinstance(value, Picture):
             return {"$picture": self._stow_picture(value)}
         if isinstance(value, Packed):
             return {"$array": self._stow_array(value)}
+        if isinstance(value, list) and any(isinstance(each, Picture | Packed) for each in value):
+            return {"$list": [self._stow(each) for each in value]}
         return value
 
     def _stow_picture(self, picture: Picture) -> str:

@@ -35,7 +35,7 @@ def frame(
         length = f"min({at_most}, {length})"
     return (
         '<div style="container-type: inline-size; width: 100%">'
-        '<iframe sandbox="allow-scripts" '
+        '<iframe sandbox="allow-scripts allow-downloads" '
         f'style="display: block; width: 100%; height: {length}; border: 0" '
         f'title="{html.escape(title)}" srcdoc="{html.escape(document)}"></iframe></div>'
     )

@@ -1,6 +1,7 @@
 """A page: sections of viewers in one HTML file that fetches nothing."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from vitreous.view._frame import MARGIN, STACKED_BELOW, frame, lines
 from vitreous.view._viewer import Viewer
 
 _GAP = 48  # between columns, in pixels
+_MANY = 4  # sections that deserve a table of contents
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Section:
         lede: One or two sentences above the viewers.
         note: A line of small print below them.
         columns: Widths of the columns as CSS fractions, such as (2, 3); one column by default.
+        folded: Whether only the heading shows until a reader opens it, or comes by its address.
     """
 
     title: str
@@ -30,9 +33,12 @@ class Section:
     lede: str = ""
     note: str = ""
     columns: tuple[int, ...] = ()
+    folded: bool = False
 
     def height(self, width: float) -> float:
         """About how high it is in a frame, at this width, in pixels."""
+        if self.folded:
+            return 60
         texts = 24 * lines(self.lede, width, 15) + 21 * lines(self.note, width, 13)
         return 50 + texts + sum(self._rows(width))
 
@@ -47,6 +53,10 @@ class Section:
 @dataclass(frozen=True)
 class Page:
     """A self-contained page. All texts are shown as text, whatever they contain.
+
+    Each section folds, and has an address of its own, `page.html#section-` and its title; viewers
+    that have a state keep it in the address too, so that a link leads to what one sees. Pages of
+    four sections and more begin with a table of contents. On paper all sections are open.
 
     Attributes:
         title: The heading.
@@ -83,11 +93,30 @@ class Page:
     def _document(self, *, embedded: bool) -> str:
         freight = Freight()
         sections = [
-            (section, [freight.element(viewer.tag, viewer.payload()) for viewer in section.viewers])
-            for section in self.sections
+            (
+                identity,
+                section,
+                [freight.element(viewer.tag, viewer.payload()) for viewer in section.viewers],
+            )
+            for identity, section in zip(self._identities(), self.sections, strict=True)
         ]
-        body = render("page.html", page=self, sections=sections, embedded=embedded)
+        contents = len(self.sections) >= _MANY and not embedded
+        body = render(
+            "page.html", page=self, sections=sections, contents=contents, embedded=embedded
+        )
         return document(self.title, body, freight, embedded=embedded)
+
+    def _identities(self) -> list[str]:
+        """What an address calls each section; sections of one title are numbered."""
+        words = [re.sub(r"\W+", "-", section.title.lower()).strip("-") for section in self.sections]
+        found: dict[str, None] = {}
+        for word in words:
+            identity, number = f"section-{word}", 1
+            while identity in found:
+                number += 1
+                identity = f"section-{word}-{number}"
+            found[identity] = None
+        return list(found)
 
     def _height(self, width: float) -> float:
         head = 32 * lines(self.title, width, 25) + 28 * lines(self.subtitle, width, 17)

@@ -26,6 +26,10 @@ class Picture:
         Image.fromarray(np.ascontiguousarray(array), "RGB").save(buffer, "PNG", optimize=True)
         return cls(buffer.getvalue(), array.shape[0], array.shape[1])
 
+    def image(self) -> Image.Image:
+        """The pixels that it was made of."""
+        return Image.open(io.BytesIO(self.png)).convert("RGB")
+
     def height(self, width: float) -> float:
         """How high it is when it is shown at a width."""
         return width * self.rows / self.columns

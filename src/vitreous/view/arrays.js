@@ -7,11 +7,14 @@ const decoded = new Map();
 
 export async function loadPayload(identity) {
   const payload = JSON.parse(document.getElementById(identity).textContent);
-  for (const [name, value] of Object.entries(payload)) {
-    if (value?.$array) payload[name] = await loadArray(value.$array);
-    if (value?.$picture) payload[name] = pictureUrl(value.$picture);
-  }
+  for (const [name, value] of Object.entries(payload)) payload[name] = await unstow(value);
   return payload;
+}
+
+async function unstow(value) {
+  if (value?.$array) return loadArray(value.$array);
+  if (value?.$picture) return pictureUrl(value.$picture);
+  return value?.$list ? Promise.all(value.$list.map(unstow)) : value;
 }
 
 function pictureUrl(identity) {
@@ -27,7 +30,7 @@ async function decode(script) {
   work.decoded += 1;
   const shape = script.dataset.shape.split(",").map(Number);
   const bytes = await inflate(bytesOf(script.textContent));
-  if (script.dataset.kind === "uint12") return new SteppedArray(shape, bytes);
+  if (script.dataset.kind === "uint12" || script.dataset.kind === "uint8") return new SteppedArray(shape, bytes, script.dataset.kind);
   const Kind = script.dataset.kind === "uint16" ? Uint16Array : Float32Array;
   return new ExactArray(shape, new Kind(bytes));
 }
@@ -73,34 +76,41 @@ export class ExactArray extends RowArray {
   }
 }
 
+// Code 0 is minus infinity; the others count steps above the row's smallest value.
 export class SteppedArray extends RowArray {
-  constructor(shape, buffer) {
+  constructor(shape, buffer, kind) {
     super(shape);
     const size = shape.reduce((product, length) => product * length, 1);
     const rows = size / this.width;
     this.low = new Float32Array(buffer, 0, rows);
     this.step = new Float32Array(buffer, 4 * rows, rows);
-    const high = new Uint8Array(buffer, 8 * rows, size);
-    const nibbles = new Uint8Array(buffer, 8 * rows + size);
-    this.codes = new Uint16Array(size);
-    for (let i = 0; i < size; i += 1) {
-      const pair = nibbles[i >> 1];
-      this.codes[i] = (high[i] << 4) | (i & 1 ? pair & 15 : pair >> 4);
-    }
+    const codes = new Uint8Array(buffer, 8 * rows, size);
+    this.codes = kind === "uint8" ? codes : widened(codes, new Uint8Array(buffer, 8 * rows + size));
   }
 
   at(...indices) {
     const row = this.rowNumber(indices.slice(0, -1));
-    return this.low[row] + this.codes[row * this.width + indices.at(-1)] * this.step[row];
+    return this.decoded(row, this.codes[row * this.width + indices.at(-1)]);
   }
 
   row(...indices) {
     work.rows += 1;
     const number = this.rowNumber(indices);
     const values = new Float64Array(this.width);
-    for (let i = 0; i < this.width; i += 1) {
-      values[i] = this.low[number] + this.codes[number * this.width + i] * this.step[number];
-    }
+    for (let i = 0; i < this.width; i += 1) values[i] = this.decoded(number, this.codes[number * this.width + i]);
     return values;
   }
+
+  decoded(row, code) {
+    return code === 0 ? -Infinity : this.low[row] + (code - 1) * this.step[row];
+  }
+}
+
+function widened(high, nibbles) {
+  const codes = new Uint16Array(high.length);
+  for (let i = 0; i < codes.length; i += 1) {
+    const pair = nibbles[i >> 1];
+    codes[i] = (high[i] << 4) | (i & 1 ? pair & 15 : pair >> 4);
+  }
+  return codes;
 }

@@ -1,65 +1,96 @@
-// Where each head looks: a gallery of all heads, and the chosen one on the picture.
+// Where each head looks: a gallery of all heads or the chosen one's matrix, beside the chosen one on the picture.
 
-import { AttentionData, extent } from "vitreous/attention-data.js";
+import { AttentionData, extent, part } from "vitreous/attention-data.js";
+import { AttentionMatrix } from "vitreous/attention-matrix.js";
+import { AttentionPins, MOST_PINS } from "vitreous/attention-pins.js";
+import { AttentionWords } from "vitreous/attention-words.js";
 import { color, css, inkOn } from "vitreous/colors.js";
 import { choice, make } from "vitreous/dom.js";
 import { HeadThumbnails } from "vitreous/head-thumbnails.js";
 import { Legend } from "vitreous/legend.js";
-import { decimalsFor, plain, probability } from "vitreous/numbers.js";
 import { PatchPicture } from "vitreous/patch-picture.js";
-import { capitalized, inSentence, shortName, spokenName } from "vitreous/tokens.js";
+import { savePicture } from "vitreous/picture-file.js";
+import { theme } from "vitreous/theme.js";
+import { spokenName } from "vitreous/tokens.js";
 import { Viewer } from "vitreous/viewer.js";
-
-const TOP_KEYS = 5;
 
 class AttentionGallery extends Viewer {
   build() {
-    const { picture, tokens, scores, logPartition } = this.data;
-    this.attention = new AttentionData(scores, logPartition);
+    const { picture, tokens, largestStep, start } = this.data;
+    this.attention = new AttentionData(this.data);
+    this.words = new AttentionWords(tokens, largestStep);
+    this.format = (value) => this.words.format(this.state.kind, value);
     const middle = tokens.grid[tokens.grid.length >> 1][tokens.grid[0].length >> 1];
-    this.query = tokens.special[0] ?? middle;
-    this.held = false;
-    this.pointed = null;
-    this.chosen = this.data.start[0] * this.attention.heads + this.data.start[1];
-    this.state = { kind: "pattern", way: "from", scale: "own", gallery: tokens.special.length ? "start" : "average" };
+    this.token = tokens.special[0] ?? middle;
+    this.held = null; // a token that stays while one points elsewhere
+    this.cursor = null; // the token that is pointed at
+    this.reading = null; // the other end of the arrow whose value is told
+    this.slot = this.attention.slot(...start);
+    this.state = { kind: "pattern", way: "from", scale: "token", beside: "heads", thumbnails: "own", gallery: tokens.special.length ? "start" : "average" };
     this.patches = new PatchPicture(picture, tokens, "Attention on the patches of the picture", {
       onPoint: (token) => this.point(token),
       onPick: (token) => this.hold(token),
     });
-    this.thumbnails = new HeadThumbnails(this.attention.layers, this.attention.heads, tokens.grid, (i) => this.choose(i));
+    this.thumbnails = new HeadThumbnails(this.attention.layers, this.attention.heads, this.attention.slots, tokens.grid, (slot) => this.choose(slot));
+    this.matrix = new AttentionMatrix(this.attention, {
+      onPoint: (place) => this.pointCell(place),
+      onPick: (place) => this.hold(this.ends(place).token),
+    });
+    this.pins = new AttentionPins(picture, tokens, { onPoint: (token) => this.read(token), onChange: () => this.schedule() });
     this.legend = new Legend();
     this.readout = make("div", { class: "readout", "aria-live": "polite" });
-    this.replaceChildren(this.controls(), this.stage());
-    this.addEventListener("keydown", (event) => event.key === "Escape" && this.release());
+    this.replaceChildren(this.controls(), this.stage(), this.pins.element);
+    this.addEventListener("keydown", (event) => this.onKey(event));
   }
 
   controls() {
+    return make(
+      "div",
+      { class: "controls" },
+      this.choice("Show", "kind", [["pattern", "pattern"], ["scores", "scores"]]),
+      this.choice("Direction", "way", [["from", "looks at"], ["to", "is looked at by"]]),
+      this.choice("Color scale of", "scale", [["token", "this token"], ["head", "this head"], ["all", "all heads"]]),
+      this.choice("Beside the picture", "beside", [["heads", "all heads"], ["matrix", "matrix"]]),
+    );
+  }
+
+  galleryControls() {
     const { special } = this.data.tokens;
-    const set = (name) => (value) => {
-      this.state[name] = value;
-      this.thumbnailsDrawn = false;
-      this.draw();
-    };
     const first = special.length ? [["start", spokenName(this.data.tokens, special[0])]] : [];
     const galleries = [...first, ["average", "mean over queries"], ["query", "chosen token"]];
     return make(
       "div",
       { class: "controls" },
-      choice("Show", [["pattern", "pattern"], ["scores", "scores"]], this.state.kind, set("kind")),
-      choice("Direction", [["from", "looks at"], ["to", "is looked at by"]], this.state.way, set("way")),
-      choice("Thumbnails of", galleries, this.state.gallery, set("gallery")),
-      choice("Thumbnail scale", [["own", "each its own"], ["shared", "shared"]], this.state.scale, set("scale")),
+      this.choice("Thumbnails of", "gallery", galleries),
+      this.choice("Thumbnail scale", "thumbnails", [["own", "each its own"], ["shared", "shared"]]),
     );
+  }
+
+  choice(title, name, options) {
+    return choice(title, options, this.state[name], (value) => {
+      this.state[name] = value;
+      this.thumbnailsDrawn = false;
+      this.draw();
+    });
   }
 
   stage() {
     this.heading = make("h3");
     this.chips = this.data.tokens.special.map((token) => this.chip(token));
     const chips = make("div", { class: "chips", role: "group", "aria-label": "Tokens that are no patch" }, ...this.chips);
-    const picture = make("div", { class: "side" }, this.heading, this.chips.length ? chips : null, this.patches.element, this.legend.element, this.readout);
+    const side = make("div", { class: "side" }, this.heading, this.chips.length ? chips : null, this.patches.element, this.legend.element, this.readout, this.actions());
     this.galleryNote = make("p", { class: "readout-line" });
-    const gallery = make("div", { class: "gallery" }, this.thumbnails.element, this.galleryNote);
-    return make("div", { class: "stage attention" }, gallery, picture);
+    const heads = make("div", { class: "gallery-heads" }, this.galleryControls(), this.thumbnails.element, this.galleryNote);
+    this.panels = { heads, matrix: this.matrix.element };
+    return make("div", { class: "stage attention" }, make("div", { class: "gallery" }, heads, this.matrix.element), side);
+  }
+
+  actions() {
+    this.pinButton = make("button", { type: "button", class: "action" }, "Pin");
+    this.pinButton.addEventListener("click", () => this.pin());
+    const save = make("button", { type: "button", class: "action" }, "Save PNG");
+    save.addEventListener("click", () => this.savePng());
+    return make("div", { class: "actions" }, this.pinButton, save);
   }
 
   chip(token) {
@@ -70,146 +101,180 @@ class AttentionGallery extends Viewer {
     return button;
   }
 
-  choose(i) {
-    this.chosen = i;
+  onKey(event) {
+    if (event.key === "Escape") this.release();
+    if (event.key.toLowerCase() === "p" && !event.ctrlKey && !event.metaKey && !event.altKey) this.pin();
+  }
+
+  choose(slot) {
+    this.slot = slot;
     this.schedule();
   }
 
   // Pointing chooses the token to look from, until a click holds one; then it reads values.
   point(token) {
-    this.pointed = token;
-    if (!this.held && token !== null) this.setQuery(token);
+    this.cursor = token;
+    this.reading = this.held === null ? null : token;
+    if (this.held === null && token !== null) this.setToken(token);
     this.schedule();
   }
 
+  // On a cell of the matrix both ends are pointed at, whatever is held.
+  pointCell(place) {
+    const { token, other } = place === null ? { token: this.held ?? this.token, other: null } : this.ends(place);
+    this.setToken(token);
+    this.cursor = this.reading = other;
+    this.schedule();
+  }
+
+  // On a pinned picture, values are read from where the other pictures look.
+  read(token) {
+    this.cursor = this.reading = token;
+    this.schedule();
+  }
+
+  ends({ query, key }) {
+    return this.state.way === "from" ? { token: query, other: key } : { token: key, other: query };
+  }
+
   hold(token) {
-    if (this.held && token === this.query) {
+    if (token === this.held) {
       this.release();
       return;
     }
-    this.held = true;
-    this.setQuery(token);
+    this.held = token;
+    this.setToken(token);
     this.schedule();
   }
 
   release() {
-    this.held = false;
+    this.held = null;
+    this.reading = null;
     this.schedule();
   }
 
-  setQuery(token) {
-    if (token !== this.query && this.state.gallery === "query") this.thumbnailsDrawn = false;
-    this.query = token;
+  setToken(token) {
+    if (token !== this.token && this.state.gallery === "query") this.thumbnailsDrawn = false;
+    this.token = token;
   }
 
-  get place() {
-    return [Math.floor(this.chosen / this.attention.heads), this.chosen % this.attention.heads];
+  pin() {
+    const { slot, token } = this;
+    const { way } = this.state;
+    this.pins.add({ slot, way, token, title: this.title() });
+  }
+
+  title() {
+    return this.words.title(this.attention.places[this.slot], this.state.way, this.token);
   }
 
   draw() {
     const { kind, way } = this.state;
-    this.line = this.attention.line(kind, way, ...this.place, this.query);
-    this.scale = extent([this.line], kind);
-    const shades = Array.from(this.line, (value) => this.shade(value));
-    const rings = [{ token: this.query, kind: "query" }];
-    if (this.held && this.pointed !== null && this.pointed !== this.query) rings.push({ token: this.pointed, kind: "key" });
-    this.patches.draw({ colors: shades, rings });
-    this.drawChips(shades);
+    this.line = this.attention.line(kind, way, this.slot, this.token);
+    this.scale = this.scaleOf(this.slot, this.line);
+    this.shades = Array.from(this.line, (value) => shade(value, this.scale));
+    const rings = [{ token: this.token, kind: "query" }];
+    if (this.reading !== null && this.reading !== this.token) rings.push({ token: this.reading, kind: "key" });
+    this.patches.draw({ colors: this.shades, rings });
+    this.drawChips();
     this.drawWords();
-    this.drawThumbnails();
+    for (const [name, panel] of Object.entries(this.panels)) panel.inert = name !== this.state.beside;
+    if (this.state.beside === "heads") this.drawThumbnails();
+    else this.drawMatrix();
+    this.drawPins();
   }
 
-  shade(value) {
-    const [low, high] = this.scale;
-    return color("sequential", (value - low) / (high - low || 1));
+  scaleOf(slot, line) {
+    const { kind, scale } = this.state;
+    if (scale === "token") return extent([line], kind);
+    return this.attention.extent(kind, scale === "head" ? slot : null);
   }
 
-  drawChips(shades) {
+  drawChips() {
     for (const chip of this.chips) {
       const token = Number(chip.dataset.token);
-      chip.style.background = css(shades[token]);
-      chip.style.color = inkOn(shades[token]);
-      chip.classList.toggle("query", token === this.query);
+      const paint = this.shades[token];
+      chip.style.background = paint ? css(paint) : "";
+      chip.style.color = paint ? inkOn(paint) : "";
+      chip.classList.toggle("query", token === this.token);
+      chip.classList.toggle("key", token === this.reading && token !== this.token);
     }
-  }
-
-  format(value) {
-    const { largestStep } = this.data;
-    if (this.state.kind === "scores") return plain(value, Math.min(3, decimalsFor(largestStep)));
-    return probability(value, largestStep > 0 ? 2 : 3);
   }
 
   drawWords() {
-    const { tokens } = this.data;
-    const [layer, head] = this.place;
-    const name = inSentence(tokens, this.query);
-    const what = this.state.way === "from" ? `where ${name} looks` : `who looks at ${name}`;
-    this.heading.textContent = `Layer ${layer}, head ${head}: ${what}`;
-    const reading = this.held && this.pointed !== null ? this.pointed : null;
-    this.readout.replaceChildren(this.sentence(reading), this.topKeys());
+    const { kind } = this.state;
+    this.heading.textContent = this.title();
+    this.readout.replaceChildren(this.words.sentence(kind, this.arrow(), this.held !== null), this.words.topKeys(kind, this.line));
     const [low, high] = this.scale;
-    const caption = this.unit() + this.precision();
-    this.legend.set({ scale: "sequential", low, high, format: (value) => this.format(value), caption });
-    this.legend.mark(reading === null ? null : this.line[reading]);
+    this.legend.set({ scale: "sequential", low, high, format: this.format, caption: this.words.caption(kind) });
+    this.legend.mark(this.reading === null ? null : this.line[this.reading]);
+    this.pinButton.disabled = this.pins.pins.length >= MOST_PINS;
   }
 
-  unit() {
-    return this.state.kind === "pattern" ? "attention (softmax of the scores)" : "score before the softmax";
+  // The query and the key whose value is told.
+  arrow() {
+    if (this.reading === null) return null;
+    const [query, key] = this.state.way === "from" ? [this.token, this.reading] : [this.reading, this.token];
+    return { query, key, value: this.line[this.reading] };
   }
 
-  precision() {
-    const { largestStep } = this.data;
-    if (!largestStep) return "";
-    return `; scores are stored in steps of ${plain(largestStep, 4)} or finer`;
+  drawMatrix() {
+    const { kind, way, scale } = this.state;
+    const range = this.attention.extent(kind, scale === "all" ? null : this.slot);
+    const [query, key] = way === "from" ? [this.token, this.reading] : [this.reading, this.token];
+    const [low, high] = range.map(this.format);
+    const note = `The colors of the matrix span ${low} to ${high}, all values of ${scale === "all" ? "all heads" : "this head"}.`;
+    this.matrix.draw(kind, this.slot, range, { query, key }, note);
   }
 
-  sentence(reading) {
-    const { tokens } = this.data;
-    if (reading === null) {
-      const hint = this.held ? "Held. Point at any patch to read its value; Esc lets go." : "Point at a patch to look from there; click to hold it.";
-      return make("p", { class: "hint" }, hint);
-    }
-    const [query, key] = this.state.way === "from" ? [this.query, reading] : [reading, this.query];
-    const text = `${spokenName(tokens, query)} → ${spokenName(tokens, key)}: `;
-    return make("p", { class: "hint" }, capitalized(text), make("b", { class: "value" }, this.format(this.line[reading])));
-  }
-
-  topKeys() {
-    const order = Array.from(this.line.keys()).sort((a, b) => this.line[b] - this.line[a]);
-    const items = order.slice(0, TOP_KEYS).map((token) => {
-      const name = make("span", { class: "key" }, shortName(this.data.tokens, token));
-      return make("li", {}, name, " ", make("b", { class: "value" }, this.format(this.line[token])));
-    });
-    return make("ol", { class: "top-keys", "aria-label": "Highest values" }, ...items);
+  drawPins() {
+    const { kind, scale } = this.state;
+    const read = ({ slot, way, token }) => {
+      const line = this.attention.line(kind, way, slot, token);
+      const range = this.scaleOf(slot, line);
+      return { line, scale: range, shade: (value) => shade(value, range) };
+    };
+    this.pins.draw([kind, scale, theme()].join(), read, this.format, this.cursor);
   }
 
   drawThumbnails() {
-    this.thumbnails.choose(this.chosen);
-    const shade = color("sequential", 0).join();
-    if (this.thumbnailsDrawn === shade) return; // nothing changed, not even the theme
-    this.thumbnailsDrawn = shade;
-    const { kind, scale } = this.state;
-    const lines = this.thumbnails.buttons.map((_, i) => this.thumbnailLine(i));
+    this.thumbnails.choose(this.slot);
+    if (this.thumbnailsDrawn === theme()) return; // nothing changed, not even the theme
+    this.thumbnailsDrawn = theme();
+    const { kind, thumbnails } = this.state;
+    const lines = this.attention.places.map((_, slot) => this.thumbnailLine(slot));
     const onPatches = lines.map((line) => this.patches.cells.map((token) => line[token]));
     const shared = extent(onPatches, kind);
-    const ranges = onPatches.map((line) => (scale === "own" ? extent([line], kind) : shared));
+    const ranges = onPatches.map((line) => (thumbnails === "own" ? extent([line], kind) : shared));
     this.thumbnails.draw(lines, ranges, ([low, high]) => `${this.format(low)} to ${this.format(high)} on the patches`);
     this.galleryNote.textContent = this.galleryScale(shared);
   }
 
-  thumbnailLine(i) {
+  thumbnailLine(slot) {
     const { kind, way, gallery } = this.state;
-    const place = [Math.floor(i / this.attention.heads), i % this.attention.heads];
-    if (gallery === "average") return this.attention.average(kind, ...place);
-    const token = gallery === "start" ? this.data.tokens.special[0] : this.query;
-    return this.attention.line(kind, way, ...place, token);
+    if (gallery === "average") return this.attention.average(kind, slot);
+    const token = gallery === "start" ? this.data.tokens.special[0] : this.token;
+    return this.attention.line(kind, way, slot, token);
   }
 
   galleryScale([low, high]) {
     const start = this.state.kind === "pattern" ? "0" : "the smallest";
-    if (this.state.scale === "own") return `Each thumbnail has its own scale, from ${start} to its largest value on the patches (shown when you point at it).`;
+    if (this.state.thumbnails === "own") return `Each thumbnail has its own scale, from ${start} to its largest value on the patches (shown when you point at it).`;
     return `All thumbnails share one scale, ${this.format(low)} to ${this.format(high)}.`;
   }
+
+  savePng() {
+    const { tokens } = this.data;
+    const [layer, head] = this.attention.places[this.slot];
+    const chips = tokens.special.map((token) => ({ name: tokens.names[token], shade: this.shades[token] }));
+    const numbers = [this.scale[0], (this.scale[0] + this.scale[1]) / 2, this.scale[1]].map(this.format);
+    const name = `attention-L${layer}H${head}-${tokens.names[this.token].replace(/[^\w-]+/g, "_")}.png`;
+    return savePicture(name, this.patches, { title: this.title(), chips, numbers, caption: this.words.caption(this.state.kind) });
+  }
+}
+
+function shade(value, range) {
+  return value === -Infinity ? null : color("sequential", part(value, range));
 }
 
 customElements.define("vt-attention-gallery", AttentionGallery);

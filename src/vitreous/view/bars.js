@@ -7,9 +7,10 @@ import { Viewer } from "vitreous/viewer.js";
 
 class Bars extends Viewer {
   build() {
-    const { labels, values, kind, caption, total, unit } = this.data;
+    const { labels, values, kind, caption, total, unit, intervals } = this.data;
     this.values = Array.from(values.values);
-    this.largest = kind === "probability" ? 1 : Math.max(...this.values.map(Math.abs), 1e-30);
+    const shown = intervals ? [...this.values, ...intervals.values] : this.values;
+    this.largest = kind === "probability" ? 1 : Math.max(...shown.map(Math.abs), 1e-30);
     this.bars = [];
     const body = make("tbody");
     labels.forEach((text, i) => body.append(...this.groupRow(i), this.row(text, this.values[i], i)));
@@ -28,14 +29,30 @@ class Bars extends Viewer {
   row(text, value, i) {
     const bar = make("i", { class: "bar" });
     this.bars.push(bar);
-    const number = this.data.kind === "probability" ? percent(value) : signed(value);
+    const number = this.written(value);
+    const ends = this.data.intervals ? Array.from(this.data.intervals.row(i), (end) => this.written(end)).join(" to ") : null;
     return make(
       "tr",
-      { "data-row": i, title: `${text}: ${value}` },
+      { "data-row": i, title: `${text}: ${value}${ends ? ` (${ends})` : ""}` },
       make("th", { scope: "row" }, label(text)),
-      make("td", { class: "track", "aria-hidden": "true" }, bar),
-      make("td", { class: "number" }, number),
+      make("td", { class: "track", "aria-hidden": "true" }, bar, ends && this.whisker(i)),
+      make("td", { class: "number" }, number, ends && make("small", { class: "interval" }, ends)),
     );
+  }
+
+  written(value) {
+    return this.data.kind === "probability" ? percent(value) : signed(value);
+  }
+
+  // Where a value stands on the track, in percent.
+  along(value) {
+    const part = (100 * value) / this.largest;
+    return this.data.kind === "probability" ? part : 50 + part / 2;
+  }
+
+  whisker(i) {
+    const [low, high] = Array.from(this.data.intervals.row(i), (end) => this.along(end));
+    return make("i", { class: "whisker", style: `left: ${low}%; width: ${high - low}%` });
   }
 
   totalRow(text) {

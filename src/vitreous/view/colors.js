@@ -42,7 +42,14 @@ export function lightness(rgb) {
   return toOklab(rgb)[0];
 }
 
-function colorTable(scale, shade) {
+// A table's color at `t` in 0..1, as one opaque pixel of image data.
+export function pixel(table, t) {
+  const at = 3 * Math.round(Math.min(Math.max(t, 0), 1) * (SIZE - 1));
+  return (255 << 24) | (table[at + 2] << 16) | (table[at + 1] << 8) | table[at];
+}
+
+// All colors of a scale on light or dark: red, green and blue bytes in turn.
+export function colorTable(scale, shade) {
   const key = `${scale}/${shade}`;
   if (!tables.has(key)) tables.set(key, interpolate(STOPS[scale][shade].map(parse)));
   return tables.get(key);

@@ -1,6 +1,6 @@
 // A picture under its patch grid. Patches can be painted, captioned, pointed at and walked with arrow keys.
 
-import { css, inkOn } from "vitreous/colors.js";
+import { inkOn } from "vitreous/colors.js";
 import { make, step } from "vitreous/dom.js";
 import { onPaper } from "vitreous/theme.js";
 
@@ -18,8 +18,10 @@ export class PatchPicture {
     this.content = { colors: null, texts: null, large: false, rings: [] };
     this.image = make("img", { src: picture, alt: "", draggable: "false" });
     this.image.addEventListener("load", () => magnify(this.image), { once: true });
+    this.pixels = make("canvas");
     this.paintLayer = make("canvas", { class: "paint", "aria-hidden": "true" });
     this.markLayer = make("canvas", { class: "marks", "aria-hidden": "true" });
+    this.ground = make("canvas"); // of the marks: all but the rings
     this.element = make(
       "div",
       { class: "patch-picture", tabindex: "0", role: "application", "aria-roledescription": "patch grid", "aria-label": alt },
@@ -70,18 +72,30 @@ export class PatchPicture {
   // `colors` by token: [r, g, b] or null; `texts` by token, `large` for emoji; `rings`: [{ token, kind }].
   draw(content) {
     this.content = { ...this.content, ...content };
-    this.redraw();
+    this.redraw(Object.keys(content).every((name) => name === "rings"));
   }
 
-  redraw() {
+  // Where only the rings changed, all below them stays as it was painted.
+  redraw(ringsOnly = false) {
     const { width, height } = this.element.getBoundingClientRect();
-    if (!width) return;
+    if (!width || !height) return; // not loaded yet, or folded
     const ratio = window.devicePixelRatio || 1;
-    const paint = fit(this.paintLayer, width * ratio, height * ratio);
-    const marks = fit(this.markLayer, width * ratio, height * ratio);
+    const size = [Math.round(width * ratio), Math.round(height * ratio)];
+    const state = [...size, onPaper()].join();
+    if (!ringsOnly || this.painted !== state) this.repaint(size, ratio);
+    this.painted = state;
+    const marks = fit(this.markLayer, ...size);
+    marks.drawImage(this.ground, 0, 0);
+    this.drawRings(marks, ratio);
+  }
+
+  repaint(size, ratio) {
+    const paint = fit(this.paintLayer, ...size);
+    const ground = fit(this.ground, ...size);
     this.drawPaint(paint);
-    if (onPaper()) this.flatten(marks);
-    this.drawMarks(marks, ratio);
+    if (onPaper()) this.flatten(ground);
+    this.drawLattice(ground, ratio);
+    if (this.content.texts) this.drawTexts(ground, ratio);
   }
 
   // Picture and paint in one opaque layer: not every printer's software stacks transparent ones.
@@ -97,16 +111,23 @@ export class PatchPicture {
     const { colors } = this.content;
     this.element.classList.toggle("painted", Boolean(colors));
     if (!colors) return;
-    this.cells.forEach((token, cell) => {
-      if (!colors[token]) return;
-      context.fillStyle = css(colors[token]);
-      context.fillRect(...this.box(cell, context.canvas));
-    });
+    const { width, height } = context.canvas;
+    context.imageSmoothingEnabled = false;
+    context.drawImage(this.onePixelEach(colors), 0, 0, width, height);
   }
 
-  drawMarks(context, ratio) {
-    this.drawLattice(context, ratio);
-    if (this.content.texts) this.drawTexts(context, ratio);
+  // A pixel per patch: to magnify it takes less time than to fill a thousand boxes.
+  onePixelEach(colors) {
+    const context = fit(this.pixels, this.columns, this.rows);
+    const image = context.createImageData(this.columns, this.rows);
+    this.cells.forEach((token, cell) => {
+      if (colors[token]) image.data.set([...colors[token], 255], 4 * cell);
+    });
+    context.putImageData(image, 0, 0);
+    return this.pixels;
+  }
+
+  drawRings(context, ratio) {
     for (const { token, kind } of this.content.rings) {
       const cell = this.cells.indexOf(token);
       if (cell >= 0) drawRing(context, this.box(cell, context.canvas), kind, ratio);
@@ -165,10 +186,14 @@ function magnify(image) {
   image.src = context.canvas.toDataURL();
 }
 
-function fit(canvas, width, height) {
-  canvas.width = Math.round(width);
-  canvas.height = Math.round(height);
-  return canvas.getContext("2d");
+// An empty canvas of this size; one of another size costs more than to clear it.
+export function fit(canvas, width, height) {
+  const [columns, rows] = [Math.round(width), Math.round(height)];
+  if (canvas.width !== columns) canvas.width = columns;
+  if (canvas.height !== rows) canvas.height = rows;
+  const context = canvas.getContext("2d");
+  context.clearRect(0, 0, columns, rows);
+  return context;
 }
 
 const RINGS = { query: ["#ffffff", "#c2185b"], key: ["#ffffff", "#10181c"] };

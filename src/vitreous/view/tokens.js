@@ -1,6 +1,6 @@
 // Names of tokens as a reader says them.
 
-const SPECIAL = { cls: "class token", dist: "distillation token", distillation: "distillation token" };
+const SPECIAL = { cls: "class token", dist: "distillation token", distillation: "distillation token", readout: "whole head" };
 
 export function spokenName(tokens, token) {
   const place = positionOf(tokens, token);
@@ -13,7 +13,7 @@ export function spokenName(tokens, token) {
 // The same inside of a sentence.
 export function inSentence(tokens, token) {
   const name = spokenName(tokens, token);
-  return name.endsWith(" token") ? `the ${name}` : name;
+  return / (token|head)$/.test(name) ? `the ${name}` : name;
 }
 
 export function shortName(tokens, token) {

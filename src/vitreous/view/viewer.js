@@ -1,5 +1,6 @@
 // What all viewers share: they load their payload once, draw, and draw again when the theme changes.
 
+import { addressed, remember } from "vitreous/address.js";
 import { loadPayload } from "vitreous/arrays.js";
 import { onTheme } from "vitreous/theme.js";
 
@@ -11,6 +12,7 @@ export class Viewer extends HTMLElement {
       this.data = await loadPayload(this.dataset.payload);
       this.build();
       this.draw();
+      this.recall();
       onTheme(() => this.draw());
       this.dataset.ready = "";
     } catch (error) {
@@ -27,5 +29,15 @@ export class Viewer extends HTMLElement {
       this.scheduled = false;
       this.draw();
     });
+  }
+
+  // Takes up the state that the address has for it. A viewer with a state has `bookmark` and `restore(bookmark)`.
+  recall() {
+    const { id, state } = addressed();
+    if (this.id && id === this.id && this.restore) this.restore(state);
+  }
+
+  remember() {
+    if (this.id) remember(this.id, this.bookmark);
   }
 }

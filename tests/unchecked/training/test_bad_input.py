@@ -1,10 +1,22 @@
 """What training says to input that it can't take."""
 
 import re
+from dataclasses import replace
 
 import pytest
+import torch
 
-from vitreous.training import RECIPES, Plan, RunFolder, fit, new_model, train
+from tests.tiny import images_of, random_model
+from vitreous.data import Batch
+from vitreous.training import (
+    RECIPES,
+    Plan,
+    RunFolder,
+    cross_entropy_with_patches,
+    fit,
+    new_model,
+    train,
+)
 
 NAN = float("nan")
 
@@ -50,3 +62,12 @@ def test_a_seed_that_can_not_be(tmp_path, seed):
         with pytest.raises(ValueError, match="`seed` must be a whole number in 0"):
             start()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("missing", ["labels", "masks"])
+def test_questions_to_patches_need_labels_and_label_maps(missing):
+    model = random_model()
+    labels, masks = torch.zeros(2, dtype=torch.long), torch.zeros(2, 12, 8, dtype=torch.long)
+    whole = Batch(torch.arange(2), images_of(model), labels, masks)
+    with pytest.raises(ValueError, match="must have labels and label maps to train on; got no"):
+        cross_entropy_with_patches(model, replace(whole, **{missing: None}))

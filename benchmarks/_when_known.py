@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import xarray
-from jaxtyping import Bool
 
 from benchmarks._results import Rows
+from benchmarks._spread import share_of
 from vitreous.data import Images
 from vitreous.lenses import when_known
 from vitreous.models import HookedViT
@@ -33,10 +33,10 @@ def by_layer(name: str, found: xarray.Dataset) -> dict[str, Any]:
     """Half the width of the 95 % interval of a share, drawn scene by scene, stands behind it."""
     first = found["known_from"].to_numpy()
     layers = {
-        f"layer {layer}": percent(first <= layer) if layer in found["layer"] else ""
+        f"layer {layer}": share_of(first <= layer) if layer in found["layer"] else ""
         for layer in range(-1, 4)
     }
-    return {"model": name, **layers, "never": percent(np.isnan(first))}
+    return {"model": name, **layers, "never": share_of(np.isnan(first))}
 
 
 def by_class(name: str, found: xarray.Dataset) -> Iterator[dict[str, Any]]:
@@ -63,8 +63,3 @@ def between(found: xarray.Dataset) -> float:
 def said(kinds: xarray.Dataset) -> str:
     named = zip(kinds["label"].values, kinds["mean"].values, kinds["std"].values, strict=True)
     return ", ".join(f"{label} {mean:.1f} ± {std:.1f}" for label, mean, std in named)
-
-
-def percent(those: Bool[np.ndarray, " scenes"]) -> str:
-    share = those.mean()
-    return f"{100 * share:.1f} ± {196 * np.sqrt(share * (1 - share) / len(those)):.1f}"

@@ -13,20 +13,24 @@ import xarray
 
 import vitreous as vt
 from benchmarks._results import Rows, show, write
+from benchmarks._zoo import KINDS, models_of
 from vitreous.data import Images
 from vitreous.heads import HEAD_SCORES, motif_identities, name_heads
-from vitreous.models import HookedViT, shipped_models
+from vitreous.models import HookedViT
 from vitreous.terrarium import PREPROCESSING, WORLD_KINDS, Task
 
 # Whole turns, so that every kind is the main one equally often.
 SCENES = 6 * len(WORLD_KINDS)
 # What a model was trained for, where that isn't `kinds`.
-TASKS = {"terrarium-repeats": "repeats", "terrarium-typographic": "typographic"}
+TASKS = {
+    "terrarium-repeats": "repeats",
+    "terrarium-spurious": "spurious",
+    "terrarium-typographic": "typographic",
+}
 
 
 def main(names: list[str]) -> None:
-    known = names or [name for name in shipped_models() if name.startswith("terrarium-")]
-    models = {model.card["name"]: model for model in map(vt.load, known)}
+    models = models_of(names, KINDS | TASKS.keys())
     found = {name: measured(model) for name, model in models.items()}
     tables = {
         f"Names that heads earn (mean of {SCENES} scenes of the validation split)": [

@@ -13,7 +13,7 @@ import xarray
 
 import vitreous as vt
 from benchmarks._results import Rows, show, write
-from benchmarks._zoo import KINDS, models_of
+from benchmarks._zoo import KINDS, in_memory, models_of
 from vitreous.data import Images, Preprocessing
 from vitreous.heads import HEAD_SCORES, motif_identities, name_heads
 from vitreous.models import HookedViT
@@ -57,8 +57,8 @@ def measured(model: HookedViT) -> xarray.Dataset:
 @cache
 def drawn(task: str, preprocessing: Preprocessing) -> Images:
     """Scenes of a task with their masks, drawn once for all models."""
-    every = Task(task, "validation").images(preprocessing, SCENES, masks="objects")[:]
-    return Images.from_tensor(every.pixels, every.labels, every.masks, batch_size=70)
+    scenes = Task(task, "validation").images(preprocessing, SCENES, masks="objects")
+    return in_memory(scenes)
 
 
 def name_rows(model: str, scores: xarray.Dataset) -> Rows:

@@ -61,12 +61,11 @@ def graded_lenses(model: HookedViT, seen: torch.Tensor, parts: list[Images]) -> 
 
 def drawn() -> tuple[torch.Tensor, list[Images]]:
     """Scenes to fit to, and others to grade with, each drawn once."""
-    seen = torch.cat([batch.pixels for batch in Task("kinds", "train").images(count=N_FITTED)])
-    scenes = Task("kinds", "test").images(masks="labels", count=N_PARTS * SCENES_PER_PART)
-    parts = [
-        scenes[start : start + SCENES_PER_PART]
-        for start in range(0, N_PARTS * SCENES_PER_PART, SCENES_PER_PART)
-    ]
+    seen = Task("kinds", "train").images(count=N_FITTED)[:].pixels
+    count = N_PARTS * SCENES_PER_PART
+    scenes = Task("kinds", "test").images(masks="labels", count=count)
+    starts = range(0, count, SCENES_PER_PART)
+    parts = [scenes[start : start + SCENES_PER_PART] for start in starts]
     return seen, [Images.from_tensor(part.pixels, part.labels, part.masks) for part in parts]
 
 

@@ -85,8 +85,7 @@ def rows(
 
 def fitting_row(name: str) -> dict[str, Any]:
     """Of all threads together, so beside other work, too, no less than on a machine alone."""
-    scenes = Task("kinds", "train").images(count=FITTED_SCENES)
-    seen = torch.cat([batch.pixels for batch in scenes])
+    seen = Task("kinds", "train").images(count=FITTED_SCENES)[:].pixels
     model, start = vt.load(name), time.process_time()
     lens = vt.TunedLens.fit(model, seen)
     seconds = time.process_time() - start

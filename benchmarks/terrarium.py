@@ -17,10 +17,9 @@ from benchmarks._lens_maps import LensMaps, read_lenses
 from benchmarks._results import Rows, show, write
 from benchmarks._segmentation import Counts, Grades, chance, count
 from benchmarks._spread import percent
-from benchmarks._when_known import when_known_tables
 from benchmarks._zoo import KINDS, STANDARD, models_of
 from vitreous.models import HookedViT, HookedViTConfig
-from vitreous.terrarium import WORLD_KINDS, Task
+from vitreous.terrarium import WORLD_KINDS
 
 SPLITS = STANDARD.tests
 N_KINDS = len(WORLD_KINDS)
@@ -38,7 +37,6 @@ def main(folders: list[str]) -> None:
         tables = {
             **accuracy_tables(models),
             **segmentation_tables(models),
-            **when_known_tables(models, Task("kinds", "test").images(count=GRADED_SCENES)),
         }
     show(tables) if folders else write("terrarium", tables)
 

@@ -19,10 +19,12 @@ from vitreous.lenses import JacobianLens, TunedLens, compare_lenses
 from vitreous.models import HookedViT
 from vitreous.terrarium import WORLD_KINDS, Task
 
-N_FITTED, N_AVERAGED = 2048, 64
+N_FITTED, N_AVERAGED = 2048, 32
 # Parts of whole turns, in which every kind is the main one equally often.
-N_PARTS, SCENES_PER_PART = 4, 6 * len(WORLD_KINDS)
+N_PARTS, SCENES_PER_PART = 4, 3 * len(WORLD_KINDS)
 SHOWN_BY_LAYER = ("terrarium-4l", "terrarium-4l-attn", "terrarium-4l-mean")
+Lens = TunedLens | JacobianLens | None
+
 SHOWN = {
     "KL, nats": "kl",
     "rank": "rank",
@@ -69,12 +71,10 @@ def drawn() -> tuple[torch.Tensor, list[Images]]:
     return seen, [Images.from_tensor(part.pixels, part.labels, part.masks) for part in parts]
 
 
-def fitted(model: HookedViT, seen: torch.Tensor) -> dict[str, TunedLens | JacobianLens | None]:
-    """The three lenses, the tuned one with each way to fit patches."""
+def fitted(model: HookedViT, seen: torch.Tensor) -> dict[str, Lens]:
     return {
         "logit": None,
-        "tuned, toward 'image'": TunedLens.fit(model, seen, toward="image"),
-        "tuned, toward 'own'": TunedLens.fit(model, seen, toward="own"),
+        "tuned": TunedLens.fit(model, seen),
         "jacobian": JacobianLens.fit(model, seen[:N_AVERAGED]),
     }
 

@@ -7,7 +7,7 @@ from accelerate.state import AcceleratorState
 from torch import nn
 
 from vitreous.data import Images
-from vitreous.training import Plan, Shift, accuracy, fit
+from vitreous.training import Plan, Shift, accuracy, find_recipe, fit, new_model
 
 QUICK = Plan(epochs=12, batch_size=16, learning_rate=1e-2)
 
@@ -159,3 +159,18 @@ def test_too_few_pictures_for_a_batch_are_refused():
 def test_pictures_without_labels_are_refused():
     with pytest.raises(ValueError, match="`images` must have labels to train on; got none"):
         fit(linear(), Images.from_tensor(torch.zeros(16, 1, 8, 8)), QUICK, seed=0)
+
+
+@pytest.mark.parametrize(
+    "name", ["terrarium-spurious", "terrarium-typographic", "terrarium-repeats"]
+)
+def test_a_few_steps_of_a_recipe_are_the_same_again(name):
+    recipe = find_recipe(name)
+    few = Plan(steps=2, batch_size=8, learning_rate=1e-3, shuffle=False)
+    made = [new_model(recipe, 0) for _ in range(2)]
+    start = new_model(recipe, 0).state_dict()
+    for model in made:
+        fit(model, recipe.images("train"), few, seed=0, loss=recipe.loss)
+    for weight, value in made[0].state_dict().items():
+        assert torch.equal(value, made[1].state_dict()[weight])
+    assert not torch.equal(made[0].head.linear.weight, start["head.linear.weight"])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vitreous.data import Batch
-from vitreous.models import load
+from vitreous.models import load, shipped_folder
 from vitreous.terrarium import Task
 from vitreous.training import find_recipe, means
 
@@ -48,6 +48,11 @@ def spread(part: float, count: int) -> float:
 def test_the_first_scenes_agree_with_the_accuracy_on_its_card(name, split):
     part = told(name, split)
     assert abs(right(name, split) - part) <= 4 * max(spread(part, COUNT), 1 / COUNT)
+
+
+@pytest.mark.parametrize("name", SHORTCUTS)
+def test_it_takes_less_than_a_megabyte_and_a_half(name):
+    assert sum(file.stat().st_size for file in (shipped_folder() / name).iterdir()) < LARGEST
 
 
 @pytest.mark.parametrize("name", SHORTCUTS)

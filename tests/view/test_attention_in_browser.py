@@ -257,6 +257,37 @@ def test_a_notebooks_frame_saves_the_file_too(browser_page, tmp_path):
     assert download.value.path().read_bytes().startswith(b"\x89PNG")
 
 
+def test_an_address_keeps_the_head_and_what_is_held(browser_page, tmp_path):
+    viewer = show(browser_page, gallery(), tmp_path)
+    viewer.get_by_label("is looked at by").check(force=True)
+    viewer.get_by_role("button", name="layer 2, head 1").click()
+    point_at(viewer, 5, 3, *GRID)
+    browser_page.mouse.down()
+    browser_page.mouse.up()
+    before = viewer.locator(".stage h3").inner_text()
+    address = browser_page.url
+    browser_page.goto("about:blank")
+    browser_page.goto(address)
+    browser_page.wait_for_selector("vt-attention-gallery[data-ready]")
+    assert before == "Layer 2, head 1: who looks at patch row 5, column 3"
+    assert viewer.locator(".stage h3").inner_text() == before
+    assert viewer.get_by_label("is looked at by").is_checked()
+
+
+@pytest.mark.parametrize(
+    "said", ["layer=9&head=0&token=999", "layer=0&head=9", "layer=x&token=-1&kind=nothing"]
+)
+def test_an_address_of_another_page_changes_nothing(browser_page, tmp_path, said):
+    viewer = show(browser_page, gallery(), tmp_path)
+    address = f"{browser_page.url.split('#')[0]}#{viewer.get_attribute('id')}?{said}"
+    browser_page.goto("about:blank")
+    browser_page.goto(address)
+    browser_page.wait_for_selector("vt-attention-gallery[data-ready]")
+    assert viewer.locator(".stage h3").inner_text() == (
+        "Layer 0, head 0: where the class token looks"
+    )
+
+
 @pytest.mark.parametrize("special", [(), ("cls",)])
 def test_a_picture_of_one_patch_is_shown(browser_page, tmp_path, special):
     made = gallery(special=special, rows=1, columns=1)

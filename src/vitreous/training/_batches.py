@@ -13,16 +13,16 @@ from vitreous.data import Batch, Images
 from vitreous.training._plan import Plan
 
 Augmentation = Callable[
-    [Float[Tensor, "batch channels rows columns"], torch.Generator],
-    Float[Tensor, "batch channels rows columns"],
+    [Float[Tensor, "batch *frames channels rows columns"], torch.Generator],
+    Float[Tensor, "batch *frames channels rows columns"],
 ]
 """Changes each picture of a batch at random, whatever the others are; all its chance comes from
 the generator, in an amount that depends on the shape of the batch alone."""
 
 
 def unchanged(
-    pixels: Float[Tensor, "batch channels rows columns"], generator: torch.Generator
-) -> Float[Tensor, "batch channels rows columns"]:
+    pixels: Float[Tensor, "batch *frames channels rows columns"], generator: torch.Generator
+) -> Float[Tensor, "batch *frames channels rows columns"]:
     """The augmentation that does nothing."""
     return pixels
 
@@ -110,8 +110,8 @@ class Batches:
         return replace(batch, pixels=self._augmented(batch.pixels), masks=None)
 
     def _augmented(
-        self, pixels: Float[Tensor, "batch channels rows columns"]
-    ) -> Float[Tensor, "batch channels rows columns"]:
+        self, pixels: Float[Tensor, "batch *frames channels rows columns"]
+    ) -> Float[Tensor, "batch *frames channels rows columns"]:
         if self.n_processes == 1:
             return self.augment(pixels, self.generator)
         # Blank pictures stand for those of other processes, so that the chance is that of one.

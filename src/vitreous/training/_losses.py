@@ -1,6 +1,7 @@
 """What a training makes small."""
 
 from collections.abc import Callable
+from typing import cast
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -30,7 +31,7 @@ def cross_entropy_with_patches(model: nn.Module, batch: Batch) -> Float[Tensor, 
     token could gather it. Summed over a picture, so that each question counts the same.
 
     Args:
-        model: A `HookedViT` with a class token and a norm behind the pooling.
+        model: A `HookedViT` with a class token.
         batch: With labels, and with label maps.
 
     Raises:
@@ -42,10 +43,11 @@ def cross_entropy_with_patches(model: nn.Module, batch: Batch) -> Float[Tensor, 
             f"`images` must have labels and label maps to train on; got no {missing}. "
             "Pass pictures with both, and no augmentation, which drops label maps."
         )
-    glass: HookedViT = getattr(model, "module", model)  # wrapped, where processes share a batch
+    # Wrapped, where processes share a batch.
+    glass = cast(HookedViT, getattr(model, "module", model))
     stream = model(batch.pixels, stop_at_layer=glass.cfg.n_layers)
-    logits = glass.head([glass.ln_final(stream)])
-    rows, columns = glass.cfg.patch_size
+    logits = glass.head([stream if glass.ln_final is None else glass.ln_final(stream)])
+    rows, columns = glass.cfg.patch_shape
     asked = batch.masks[:, rows // 2 :: rows, columns // 2 :: columns].flatten(1).long()
     patches = logits[:, glass.layout.select("patches")].transpose(1, 2)
     of_patches = functional.cross_entropy(patches, asked, ignore_index=-1, reduction="none")

@@ -13,7 +13,7 @@ export class AttentionData {
 
   // Where a head's numbers are, or -1 where the page doesn't hold them.
   slot(layer, head) {
-    return this.slots[layer * this.heads + head];
+    return head < this.heads ? (this.slots[layer * this.heads + head] ?? -1) : -1;
   }
 
   // One number per token. `way` "from": what `token` attends to; "to": who attends to `token`.

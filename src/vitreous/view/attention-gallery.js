@@ -14,6 +14,9 @@ import { theme } from "vitreous/theme.js";
 import { spokenName } from "vitreous/tokens.js";
 import { Viewer } from "vitreous/viewer.js";
 
+// What an address may say about how a head is shown.
+const KNOWN = { kind: ["pattern", "scores"], way: ["from", "to"], scale: ["token", "head", "all"], beside: ["heads", "matrix"] };
+
 class AttentionGallery extends Viewer {
   build() {
     const { picture, tokens, largestStep, start } = this.data;
@@ -71,6 +74,7 @@ class AttentionGallery extends Viewer {
       this.state[name] = value;
       this.thumbnailsDrawn = false;
       this.draw();
+      this.remember();
     });
   }
 
@@ -110,6 +114,24 @@ class AttentionGallery extends Viewer {
   choose(slot) {
     this.slot = slot;
     this.schedule();
+    this.remember();
+  }
+
+  get bookmark() {
+    const [layer, head] = this.attention.places[this.slot];
+    const { kind, way, scale, beside } = this.state;
+    const held = this.held === null ? {} : { token: this.held };
+    return { layer, head, ...held, kind, way, scale, beside };
+  }
+
+  restore({ layer, head, token, ...state }) {
+    const slot = this.attention.slot(Number(layer), Number(head));
+    if (slot >= 0) this.slot = slot;
+    for (const [name, values] of Object.entries(KNOWN)) if (values.includes(state[name])) this.state[name] = state[name];
+    if (Number(token) in this.data.tokens.names) this.token = this.held = Number(token);
+    this.firstElementChild.replaceWith(this.controls());
+    this.thumbnailsDrawn = false;
+    this.draw();
   }
 
   // Pointing chooses the token to look from, until a click holds one; then it reads values.
@@ -146,12 +168,14 @@ class AttentionGallery extends Viewer {
     this.held = token;
     this.setToken(token);
     this.schedule();
+    this.remember();
   }
 
   release() {
     this.held = null;
     this.reading = null;
     this.schedule();
+    this.remember();
   }
 
   setToken(token) {

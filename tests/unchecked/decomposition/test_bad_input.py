@@ -84,7 +84,7 @@ def test_a_run_whose_stream_a_hook_replaced_raises(method):
 
 @pytest.mark.parametrize(
     ("changes", "got"),
-    [({"d_mlp": None}, "an attention-only model"), ({"n_layers": 1}, "one block")],
+    [({"d_mlp": None}, "an attention-only model"), ({"n_layers": 1}, "a model of one block")],
 )
 def test_without_neurons_in_front_of_heads_there_is_no_second_order(changes, got):
     with pytest.raises(ValueError, match=f"needs MLPs and heads behind them; got {got}"):

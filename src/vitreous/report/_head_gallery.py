@@ -124,8 +124,8 @@ def _cards(evidence: HeadGalleryEvidence) -> Section:
         "read its values; its address leads back to it.",
         note=(f"Clearest names: {', '.join(clear[:_LISTED])}{more}. " if clear else "")
         + "A name is earned by a score from 0 (attends to all alike) to 1 (as the name says "
-        "alone), and describes attention, not what a head does with it. A mean hides what follows the "
-        "content of an image: compare the images below.",
+        "alone), and describes attention, not what a head does with it. A mean hides what follows "
+        "the content of an image: compare the images below.",
     )
 
 

@@ -92,8 +92,9 @@ class HeadCards(Viewer):
         is_alone = len(self._places) == 1
         column = min(width, _WIDEST_ALONE if is_alone else _WIDEST_SIDE)
         cards = 0 if is_alone else self._cards_height(width if stacked else width - column - 40)
-        side = 150 + max(_blank(*each.values.shape[2:]).height(column) for each in self.maps)
-        controls = 24 + 64 * wrapped(_CONTROLS, 28, width)
+        told = 20 * max((len(names) for names in self.names.values()), default=1)
+        side = 140 + told + max(_blank(*each.values.shape[2:]).height(column) for each in self.maps)
+        controls = 24 + 64 * wrapped(_CONTROLS[: 1 if is_alone else 3], 28, width)
         return controls + (cards + 24 + side if stacked else max(cards, side))
 
     @property
@@ -123,8 +124,10 @@ class HeadCards(Viewer):
             least = min(max(even, _NARROWEST_CARD), _WIDEST_CARD)
             across = max(1, int((width + _GAP + 0.01) // (least + _GAP)))
             card = (width + _GAP) / across - _GAP
-            told = max(self._names_height(place, card) for place in members)
-            total += 44 + -(-len(members) // across) * (card * rows / columns + 36 + told)
+            total += 44
+            for first in range(0, len(members), across):
+                told = [self._names_height(each, card) for each in members[first : first + across]]
+                total += card * rows / columns + 36 + max(told)
         return total
 
     def _names_height(self, place: tuple[int, int], width: float) -> float:

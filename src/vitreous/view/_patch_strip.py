@@ -68,11 +68,25 @@ class PatchStrip(Viewer):
         }
 
     def height(self, width: float) -> float:
+        # Frames are interpolated between widths, and a row more may begin anywhere between them.
+        strip = max(self._strip_height(each) for each in (width, 0.9 * width))
+        return 38 + self._top_height(width) + strip + 66 * self._has_maps
+
+    def _strip_height(self, width: float) -> float:
         room = max(1, int((width + _GAP) // (_NARROWEST + _GAP)))
         across = min(room, len(self.pictures))
         column = (width + _GAP) / across - _GAP
         label = 20 * max(lines(each, column, 12) for each in self.labels)
         tallest = max(picture.height(column) for picture in self.pictures)
         rows = -(-len(self.pictures) // across)
-        extra = 0 if self.maps is None else 160
-        return 30 * bool(self.caption) + rows * (tallest + label + 26) + extra
+        return rows * (tallest + label + 21)
+
+    @property
+    def _has_maps(self) -> bool:
+        return self.maps is not None
+
+    def _top_height(self, width: float) -> float:
+        """Of the caption and of the choice beside it."""
+        caption = 21 * lines(self.caption, width, 15) if self.caption else 0
+        beside = 7.5 * len(self.caption) + 170 < width
+        return max(caption, 52) + (0 if beside else caption) if self._has_maps else caption

@@ -20,7 +20,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def tables(name: str) -> list[list[dict[str, Any]]]:
-    """The tables of `benchmarks/results/NAME.json` in their order, for what a page claims of them."""
+    """The tables of `benchmarks/results/NAME.json` in their order."""
     text = (RESULTS / f"{name}.json").read_text(encoding="utf-8")
     return list(json.loads(text)["tables"].values())
 

@@ -20,9 +20,11 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def tables(name: str) -> list[list[dict[str, Any]]]:
-    """The tables of `benchmarks/results/NAME.json` in their order."""
-    text = (RESULTS / f"{name}.json").read_text(encoding="utf-8")
-    return list(json.loads(text)["tables"].values())
+    """The tables of `benchmarks/results/NAME.json` in their order; none before it is recorded."""
+    path = RESULTS / f"{name}.json"
+    if not path.is_file():
+        return []
+    return list(json.loads(path.read_text(encoding="utf-8"))["tables"].values())
 
 
 def number(cell: Any) -> float:

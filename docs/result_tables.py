@@ -17,6 +17,17 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in cells)
 
 
+def tables(name: str) -> list[list[dict[str, Any]]]:
+    """The tables of `benchmarks/results/NAME.json` in their order, for what a page claims of them."""
+    text = (RESULTS / f"{name}.json").read_text(encoding="utf-8")
+    return list(json.loads(text)["tables"].values())
+
+
+def number(cell: Any) -> float:
+    """The first number in a cell; what stands behind it is its spread."""
+    return float(str(cell).split()[0])
+
+
 def show(name: str) -> None:
     """Shows `benchmarks/results/NAME.json`: its tables, and where it comes from."""
     path = RESULTS / f"{name}.json"

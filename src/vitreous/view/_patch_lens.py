@@ -144,7 +144,8 @@ class PatchLens(Viewer):
                 head or the first token.
 
         Raises:
-            ValueError: A result without tokens; or of the highest labels alone, and no names for all.
+            ValueError: A result without tokens, or of the highest labels alone and no names for
+                all.
         """
         if "logit" not in lens:
             raise ValueError(

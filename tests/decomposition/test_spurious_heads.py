@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+import vitreous as vt
 from tests.decomposition.planted_cue import (
     CLASS_HEAD,
     CUE_HEAD,
@@ -22,6 +23,7 @@ from vitreous.decomposition import (
     rank_spurious_heads,
     remove_heads,
 )
+from vitreous.terrarium import Task
 from vitreous.training import means
 
 METHODS = ["direct", "ablate"]
@@ -227,6 +229,22 @@ def test_heads_of_a_zero_shot_classifier_are_removed_from_its_embedding(method):
     torch.testing.assert_close(removed, expected, rtol=1e-10, atol=1e-10)
     ranking = rank_spurious_heads(classifier, images, [0, 1] * 3, labels=[0] * 6, most=2)
     assert ranking.sizes["component"] == 2
+
+
+def test_a_head_of_the_first_layer_reads_the_words_of_the_typographic_model():
+    model, scenes = vt.load("terrarium-typographic"), {}
+    for word in ("none", "misleading"):
+        task = Task("typographic", "validation", word=word)
+        scenes[word] = next(iter(task.images(count=70, batch_size=70)))
+    pixels, labels = (
+        torch.cat([getattr(batch, field) for batch in scenes.values()])
+        for field in ("pixels", "labels")
+    )
+    words, without = ["none"] * 70 + ["misleading"] * 70, scenes["none"].pixels
+    options = {"labels": labels, "method": "ablate", "reference": without}
+    ranking = rank_spurious_heads(model, pixels, words, most=1, tries=2, **options)
+    assert ranking["component"].item() == "L0H3"
+    assert ranking["worst"].item() > ranking["worst_before"] + 0.1
 
 
 def test_nothing_removed_is_the_model_itself():

@@ -106,7 +106,7 @@ def tables_of(model: HookedViT) -> dict[str, Rows]:
     name = model.card["name"]
     cue = CUES[name]
     seen, unseen = (Scenes.of(cue, split) for split in ("validation", "test"))
-    rankings = {method: ranked(model, seen, method) for method in METHODS}
+    rankings: dict[Method, xarray.Dataset] = {each: ranked(model, seen, each) for each in METHODS}
     usual = f"scenes of '{cue.absent}'" if cue.absent else "all of them"
     title = (
         f"{name}: {len(unseen.groups)} test scenes in {len(set(unseen.groups))} groups (label and "

@@ -38,7 +38,7 @@ def stacked(images):
     return Images.from_tensor(torch.cat([batch.pixels for batch in drawn]), labels, masks)
 
 
-seen = stacked(Task("kinds", "train").images(model.preprocessing, 256))
+seen = stacked(Task("kinds", "train").images(model.preprocessing, 128))
 held_out = stacked(Task("kinds", "test").images(model.preprocessing, 70, masks="labels"))
 
 # %% [markdown]
@@ -72,16 +72,16 @@ for layer in readout["layer"].values[:-1]:
 # ## Two other lenses
 #
 # The **tuned lens** learns an affine map for each layer and kind of token, by which the head
-# would say what it says in the end. All layers are fitted at once; 30 steps take seconds.
+# would say what it says in the end. All layers are fitted at once; 15 steps take seconds.
 # `TunedLens.fit(model, images)` by itself takes 300 steps, and a minute.
 #
 # The **Jacobian lens** is not fitted to answers. It is the average derivative of the last stream
 # by that of a layer: to first order, what the rest of the model makes of it.
 
 # %%
-plan = Plan(batch_size=64, learning_rate=0.005, steps=30, weight_decay=0.001)
+plan = Plan(batch_size=64, learning_rate=0.005, steps=15, weight_decay=0.001)
 tuned = vt.TunedLens.fit(model, seen, plan)
-jacobian = vt.JacobianLens.fit(model, seen[:16].pixels)
+jacobian = vt.JacobianLens.fit(model, seen[:8].pixels)
 
 graded = compare_lenses(model, held_out, {"logit": None, "tuned": tuned, "jacobian": jacobian})
 

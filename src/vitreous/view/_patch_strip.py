@@ -75,7 +75,7 @@ class PatchStrip(Viewer):
         stacked = width + 2 * MARGIN < STACKED_BELOW
         across = min(_NARROW if stacked else _WIDE, len(self.pictures))
         column = (width + _GAP) / across - _GAP
-        label = 20 * max(lines(each, column, 12) for each in self.labels)
+        label = 20 * max(lines(each, column, 13) for each in self.labels)
         tallest = max(picture.height(column) for picture in self.pictures)
         rows = -(-len(self.pictures) // across)
         return rows * (tallest + label + 21)

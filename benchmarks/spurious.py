@@ -13,8 +13,9 @@ import numpy as np
 import torch
 import xarray
 
-import vitreous as vt
 from benchmarks._results import Rows, show, write
+from benchmarks._spread import in_percent, percent
+from benchmarks._zoo import models_of
 from vitreous.data import Images
 from vitreous.decomposition import (
     WithoutHeads,
@@ -22,7 +23,7 @@ from vitreous.decomposition import (
     rank_spurious_heads,
     remove_heads,
 )
-from vitreous.models import HookedViT, shipped_models
+from vitreous.models import HookedViT
 from vitreous.terrarium import Task
 
 MOST, TRIES, RESAMPLES, DRAWS = 6, 3, 2000, 3
@@ -95,9 +96,8 @@ class Scenes:
 
 
 def main(folders: list[str]) -> None:
-    names = folders or [name for name in shipped_models() if name in CUES]
     tables: dict[str, Rows] = {}
-    for model in map(vt.load, names):
+    for model in models_of(folders, CUES).values():
         tables |= tables_of(model)
     show(tables) if folders else write("spurious", tables)
 
@@ -106,7 +106,7 @@ def tables_of(model: HookedViT) -> dict[str, Rows]:
     name = model.card["name"]
     cue = CUES[name]
     seen, unseen = (Scenes.of(cue, split) for split in ("validation", "test"))
-    rankings = {method: ranked(model, seen, method) for method in METHODS}
+    rankings: dict[Method, xarray.Dataset] = {each: ranked(model, seen, each) for each in METHODS}
     usual = f"scenes of '{cue.absent}'" if cue.absent else "all of them"
     title = (
         f"{name}: {len(unseen.groups)} test scenes in {len(set(unseen.groups))} groups (label and "
@@ -153,11 +153,11 @@ def head_rows(ranking: xarray.Dataset) -> Iterator[dict[str, Any]]:
         place = {"layer": int(step["layer_of"]), "head": int(step["head_of"])}
         yield {
             "head": label,
-            "worst cue without all so far": _percent(float(step["worst"])),
-            "average": _percent(float(step["average"])),
+            "worst cue without all so far": percent(float(step["worst"])),
+            "average": percent(float(step["average"])),
             "chosen": bool(step["chosen"]),
-            "share of the cue": _percent(float(ranking["cue_share"].sel(place))),
-            "share of the label": _percent(float(ranking["label_share"].sel(place))),
+            "share of the cue": percent(float(ranking["cue_share"].sel(place))),
+            "share of the label": percent(float(ranking["label_share"].sel(place))),
         }
 
 
@@ -171,11 +171,11 @@ def _row(
     """Means over draws, with resamples of images and draws together."""
     worst = np.mean([float(each["worst"]) for each in found])
     row = {"removed": removal, "heads": heads}
-    row["worst group"] = _with_spread(worst, _resampled_worst(found))
+    row["worst group"] = in_percent(worst, _resampled_worst(found))
     for name in cue.settings:
         those = np.array([name == each for each in scenes.cues])
         right = np.mean([each["correct"].values[those].mean() for each in found])
-        row[name] = _with_spread(right, _resampled(found, those))
+        row[name] = in_percent(right, _resampled(found, those))
     return row
 
 
@@ -195,15 +195,6 @@ def _resampled(found: list[xarray.Dataset], those: np.ndarray) -> np.ndarray:
     times = -(-RESAMPLES // len(found))
     rates = [each["correct"].values[those].mean() for each in found]
     return np.concatenate([chance.binomial(count, rate, times) / count for rate in rates])
-
-
-def _with_spread(value: float, drawn: np.ndarray) -> str:
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return f"{_percent(value)} ({_percent(low)} .. {_percent(high)})"
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}"
 
 
 if __name__ == "__main__":

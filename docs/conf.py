@@ -5,6 +5,7 @@ from importlib.metadata import version as version_of
 from pathlib import Path
 
 import jupytext
+from plotly.offline import get_plotlyjs
 from sphinx.application import Sphinx
 
 project = "Vitreous"
@@ -61,5 +62,13 @@ def offer_notebooks(app: Sphinx, exception: Exception | None) -> None:
             jupytext.write(jupytext.read(source, fmt="py:percent"), target)
 
 
+def offer_plotly(app: Sphinx, exception: Exception | None) -> None:
+    """Writes Plotly's script to where the gallery loads it from, so that nothing is fetched."""
+    if exception is None and app.builder.format == "html":
+        script = Path(app.outdir, "_static", "plotly.min.js")
+        script.write_text(get_plotlyjs(), encoding="utf-8")
+
+
 def setup(app: Sphinx) -> None:
     app.connect("build-finished", offer_notebooks)
+    app.connect("build-finished", offer_plotly)

@@ -25,7 +25,13 @@ import torch
 from PIL import Image
 
 import vitreous as vt
-from vitreous.heads import HEAD_SCORES, attention_distance, attention_rollout, name_heads
+from vitreous.heads import (
+    HEAD_SCORES,
+    attention_distance,
+    attention_rollout,
+    motif_identities,
+    name_heads,
+)
 from vitreous.models import PoolingConfig
 from vitreous.terrarium import Task, render, sample_scene
 from vitreous.view import AttentionGallery, HeadImageMatrix, Picture, TokenMap
@@ -41,7 +47,7 @@ tokens = TokenMap.of(model.layout)
 # name says; a head that avoids it is below 0.
 
 # %%
-drawn = list(Task("kinds", "validation").images(count=70, masks="objects"))
+drawn = list(Task("kinds", "validation").images(model.preprocessing, 70, masks="objects"))
 pixels = torch.cat([batch.pixels for batch in drawn])
 masks = torch.cat([torch.as_tensor(batch.masks) for batch in drawn])
 scores = vt.score_heads(model, pixels, masks=masks)
@@ -144,6 +150,51 @@ vt.view.HeatMap(
 )
 
 # %% [markdown]
+# ## A score is a mean over queries
+#
+# `terrarium-repeats` sees rows of motifs that start again, and is asked what comes next.
+# `identities` says which patches show the same motif, so that scores can ask for copies.
+
+# %%
+copier = vt.load("terrarium-repeats")
+task = Task("repeats", "test")
+rows = torch.cat([batch.pixels for batch in task.images(copier.preprocessing, 24)])
+identities = motif_identities(task, 24, copier.layout)
+copies = vt.score_heads(
+    copier, rows, identities=identities, scores=["offset", "duplicate", "induction"]
+)
+print(*name_heads(copies), sep="\n")
+print(f"highest induction score: {float(copies['mean'].sel(score='induction').max()):.2f}")
+
+# %% [markdown]
+# One head looks at the patch to the left. An induction head, which looks behind earlier copies of
+# the motif where it stands, doesn't show. But a score is a mean over all queries, and the task
+# asks of one: the last motif, in front of the question mark.
+
+# %%
+_, run = copier.run_with_cache(rows)
+behind = torch.zeros(copier.cfg.n_layers, copier.cfg.n_heads)
+even = 0.0
+for image in range(len(rows)):
+    motifs = [(thing.kind, thing.palette) for thing in task.scene(image).objects]
+    shown, period = len(motifs), len(set(motifs))
+    cells = list(range(shown - period, -1, -period))  # behind each earlier copy of the last motif
+    keys = [copier.layout.index(row=cell // 8, column=cell % 8) for cell in cells]
+    query = copier.layout.index(row=(shown - 1) // 8, column=(shown - 1) % 8)
+    for layer in range(copier.cfg.n_layers):
+        seen = run["pattern", layer][image, :, query]
+        behind[layer] += seen[:, keys].sum(-1) / len(rows)
+    even += len(keys) / (shown + 2) / len(rows)
+
+layer, head = divmod(int(behind.argmax()), copier.cfg.n_heads)
+print(f"L{layer}H{head}: {behind[layer, head].item():.0%} of its attention from there,", end=" ")
+print(f"where even attention would be {even:.0%}")
+
+# %% [markdown]
+# So there is a head that does, at this query, what an induction head does. A low score says that
+# a head doesn't do a thing in general, and nothing about single queries: `positions=` narrows the
+# mean.
+#
 # ## Corner, edges and modulus heads
 #
 # No head of this model is one. The library's benchmarks ask the same of every shipped model of
@@ -239,6 +290,10 @@ assert 0.5 < elsewhere.sel(layer=2, head=1).item() / highest_there < 0.7
 assert (far["distance"] < far["chance"]).all()
 assert np.isclose(flow.sum(), 1) and on_objects > covered.mean() + 0.1
 assert highest.max() < 0.1
+earned_by_copier = [(each.score, each.layer, each.head) for each in name_heads(copies)]
+assert earned_by_copier == [("offset", 0, 1)]
+assert copies["mean"].sel(score="induction").max() < 0.2 < 0.7 < behind.max() and even < 0.1
+assert layer == 1
 assert [each.score for each in name_heads(found)] == ["corner", "edges", "modulus", "uniform"]
 assert all(each.value > 0.95 for each in name_heads(found))
 assert AttentionGallery.capacity(197) >= 144

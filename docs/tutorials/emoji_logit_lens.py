@@ -109,7 +109,7 @@ print(f"patches that say strawberry without it: {saying(without_lens).sum()}")
 # said at every patch.
 
 # %%
-scenes = list(Task("kinds", "test").images(count=70, masks="labels"))
+scenes = list(Task("kinds", "test").images(by_cls.preprocessing, 70, masks="labels"))
 pixels = torch.cat([batch.pixels for batch in scenes])
 masks = torch.cat([torch.as_tensor(batch.masks) for batch in scenes])
 scores = {}
@@ -159,7 +159,7 @@ for model, (main, others) in right.items():
 # The first layer from which the answer stays on top, over 350 scenes, ten of each kind:
 
 # %%
-images = Task("kinds", "test").images(count=350)
+images = Task("kinds", "test").images(by_cls.preprocessing, 350)
 images = vt.data.Images.from_tensor(
     torch.cat([batch.pixels for batch in images]), class_names=images.class_names
 )

@@ -38,8 +38,8 @@ def stacked(images):
     return Images.from_tensor(torch.cat([batch.pixels for batch in drawn]), labels, masks)
 
 
-seen = stacked(Task("kinds", "train").images(count=256))
-held_out = stacked(Task("kinds", "test").images(count=70, masks="labels"))
+seen = stacked(Task("kinds", "train").images(model.preprocessing, 256))
+held_out = stacked(Task("kinds", "test").images(model.preprocessing, 70, masks="labels"))
 
 # %% [markdown]
 # ## Sure and wrong

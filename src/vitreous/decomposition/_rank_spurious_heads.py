@@ -35,7 +35,7 @@ def rank_spurious_heads(
     labels: Sequence[int] | Int[Tensor, " images"] | None = None,
     most: int = 8,
     method: Removal = "direct",
-    reference: Float[Tensor, "batch *frames channels rows columns"] | Images | None = None,
+    reference: Float[Tensor, "_ *_"] | Images | None = None,
     tries: int | None = None,
 ) -> xarray.Dataset:
     """Finds the heads without which the worst group fares best, one after the other.

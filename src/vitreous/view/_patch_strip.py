@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from vitreous.view._frame import lines
+from vitreous.view._frame import MARGIN, STACKED_BELOW, lines
 from vitreous.view._packing import Array, as_numpy, fitted
 from vitreous.view._picture import Picture
 from vitreous.view._token_map import TokenMap
 from vitreous.view._viewer import Viewer
 
-_NARROWEST, _GAP = 105.6, 16
+_NARROW, _WIDE, _GAP = 4, 8, 16
 
 
 @dataclass(frozen=True)
@@ -63,20 +63,19 @@ class PatchStrip(Viewer):
             "maps": packed,
             "step": 0 if packed is None else packed.largest_step,
             "marked": None if self.marked is None else list(self.marked),
+            "across": [min(most, len(self.pictures)) for most in (_NARROW, _WIDE)],
             "unit": self.unit,
             "caption": self.caption,
         }
 
     def height(self, width: float) -> float:
-        # Frames are interpolated between widths, and a row more may begin anywhere between them.
-        strip = max(self._strip_height(each) for each in (width, 0.9 * width))
-        return 38 + self._top_height(width) + strip + 66 * self._has_maps
+        return 38 + self._top_height(width) + self._strip_height(width) + 66 * self._has_maps
 
     def _strip_height(self, width: float) -> float:
-        room = max(1, int((width + _GAP) // (_NARROWEST + _GAP)))
-        across = min(room, len(self.pictures))
+        stacked = width + 2 * MARGIN < STACKED_BELOW
+        across = min(_NARROW if stacked else _WIDE, len(self.pictures))
         column = (width + _GAP) / across - _GAP
-        label = 20 * max(lines(each, column, 12) for each in self.labels)
+        label = 20 * max(lines(each, column, 13) for each in self.labels)
         tallest = max(picture.height(column) for picture in self.pictures)
         rows = -(-len(self.pictures) // across)
         return rows * (tallest + label + 21)

@@ -11,7 +11,8 @@ import { Viewer } from "vitreous/viewer.js";
 
 class PatchStrip extends Viewer {
   build() {
-    const { pictures, tokens, labels, maps, caption } = this.data;
+    const { pictures, tokens, labels, maps, caption, across } = this.data;
+    const columns = `--narrow: ${across[0]}; --wide: ${across[1]}`;
     this.pointed = null; // { place, token }
     this.shown = maps ? "values" : "picture";
     this.lines = maps ? labels.map((_, place) => maps.row(place)) : [];
@@ -21,7 +22,7 @@ class PatchStrip extends Viewer {
     this.legend = new Legend();
     this.readout = make("p", { class: "readout-line", "aria-live": "polite" });
     const top = make("div", { class: "controls" }, caption ? make("h3", { dir: "auto" }, caption) : null, maps ? this.control() : null);
-    this.replaceChildren(top, make("ul", { class: "strip" }, ...figures), ...(maps ? [this.legend.element] : []), this.readout);
+    this.replaceChildren(top, make("ul", { class: "strip", style: columns }, ...figures), ...(maps ? [this.legend.element] : []), this.readout);
   }
 
   control() {

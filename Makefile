@@ -40,14 +40,20 @@ docs: $(VENV)/docs.stamp  ## build the documentation, running its tutorials: doc
 	$(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: $(VENV)/test.stamp  ## time against the source libraries, of drawing pictures and of writing pages: benchmarks/results
+# Each of these measures one thing, writes one file, and runs alone as well.
+bench: $(VENV)/test.stamp  ## how long everything takes: speed, methods, pages, pictures: benchmarks/results
 	$(BIN)/python -m benchmarks.reader
 	$(BIN)/python -m benchmarks.speed
-	$(BIN)/python -m benchmarks.decomposition
+	$(BIN)/python -m benchmarks.methods
 	$(BIN)/python -m benchmarks.views
 
-grades: $(VENV)/test.stamp  ## how good the terrarium's models are: benchmarks/results/terrarium.json
+grades: $(VENV)/test.stamp  ## how good models and methods are on the terrarium: benchmarks/results
 	$(BIN)/python -m benchmarks.terrarium
+	$(BIN)/python -m benchmarks.when_known
+	$(BIN)/python -m benchmarks.lenses
+	$(BIN)/python -m benchmarks.heads
+	$(BIN)/python -m benchmarks.zero_shot_segmentation
+	$(BIN)/python -m benchmarks.spurious
 
 proofs: $(VENV)/test.stamp  ## the proofs too long for `make test`: benchmarks/results/proofs.json
 	$(BIN)/python -m benchmarks.proofs

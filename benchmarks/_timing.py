@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,18 @@ class Comparison:
     spread: tuple[float, float]
     ours: float
     theirs: float
+
+    def row(self, work: str, against: str, most: float | None = None) -> dict[str, Any]:
+        """As a line of a table, where `against` names the other piece of work."""
+        low, high = self.spread
+        return {
+            "work": work,
+            "ratio": round(self.ratio, 3),
+            "quartiles": f"{low:.3f} to {high:.3f}",
+            "ours": f"{self.ours * 1e3:.0f} ms",
+            against: f"{self.theirs * 1e3:.0f} ms",
+            "must be at most": "" if most is None else most,
+        }
 
 
 def compare(

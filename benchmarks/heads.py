@@ -13,20 +13,24 @@ import xarray
 
 import vitreous as vt
 from benchmarks._results import Rows, show, write
-from vitreous.data import Images
+from benchmarks._zoo import KINDS, in_memory, models_of
+from vitreous.data import Images, Preprocessing
 from vitreous.heads import HEAD_SCORES, motif_identities, name_heads
-from vitreous.models import HookedViT, shipped_models
-from vitreous.terrarium import PREPROCESSING, WORLD_KINDS, Task
+from vitreous.models import HookedViT
+from vitreous.terrarium import WORLD_KINDS, Task
 
 # Whole turns, so that every kind is the main one equally often.
 SCENES = 6 * len(WORLD_KINDS)
 # What a model was trained for, where that isn't `kinds`.
-TASKS = {"terrarium-repeats": "repeats", "terrarium-typographic": "typographic"}
+TASKS = {
+    "terrarium-repeats": "repeats",
+    "terrarium-spurious": "spurious",
+    "terrarium-typographic": "typographic",
+}
 
 
 def main(names: list[str]) -> None:
-    known = names or [name for name in shipped_models() if name.startswith("terrarium-")]
-    models = {model.card["name"]: model for model in map(vt.load, known)}
+    models = models_of(names, KINDS | TASKS.keys())
     found = {name: measured(model) for name, model in models.items()}
     tables = {
         f"Names that heads earn (mean of {SCENES} scenes of the validation split)": [
@@ -46,14 +50,15 @@ def measured(model: HookedViT) -> xarray.Dataset:
     name = TASKS.get(model.card["name"], "kinds")
     task = Task(name, "validation")
     shown = motif_identities(task, SCENES, model.layout) if name == "repeats" else None
-    return vt.score_heads(model, drawn(name), identities=shown).assign_attrs(task=name)
+    images = drawn(name, model.preprocessing)
+    return vt.score_heads(model, images, identities=shown).assign_attrs(task=name)
 
 
 @cache
-def drawn(task: str) -> Images:
+def drawn(task: str, preprocessing: Preprocessing) -> Images:
     """Scenes of a task with their masks, drawn once for all models."""
-    every = Task(task, "validation").images(PREPROCESSING, SCENES, masks="objects")[:]
-    return Images.from_tensor(every.pixels, every.labels, every.masks, batch_size=70)
+    scenes = Task(task, "validation").images(preprocessing, SCENES, masks="objects")
+    return in_memory(scenes)
 
 
 def name_rows(model: str, scores: xarray.Dataset) -> Rows:
@@ -89,7 +94,7 @@ def best_rows(model: str, scores: xarray.Dataset) -> Iterator[dict[str, Any]]:
 
 def control_row(name: str, model: HookedViT, scores: xarray.Dataset) -> dict[str, Any]:
     """A head that looks where objects use to be finds those of another scene as well."""
-    images = drawn(scores.attrs["task"])
+    images = drawn(scores.attrs["task"], model.preprocessing)
     others = images[:].masks
     assert others is not None
     moved = vt.score_heads(model, images, scores=["foreground"], masks=others.roll(1, 0))

@@ -12,7 +12,7 @@ import torch
 import vitreous as vt
 from benchmarks._results import write
 from benchmarks._speed_sources import DEPTH, SOURCES
-from benchmarks._timing import Comparison, compare, process_seconds
+from benchmarks._timing import compare, process_seconds
 
 B16, B32 = "vit_base_patch16_224", "vit_base_patch32_224"
 AGAINST_TIMM = "Vitreous against timm, on the same weights"
@@ -33,19 +33,9 @@ def rows() -> Iterator[dict[str, Any]]:
         for batch in (1, 8):
             images = torch.randn(batch, 3, 224, 224)
             found = compare(lambda: model(images), lambda: source(images), 41 if batch == 1 else 15)  # noqa: B023
-            yield row(f"forward, {short(name)}, batch {batch}", found, 1.05)
+            yield found.row(f"forward, {short(name)}, batch {batch}", "source", 1.05)
     yield from cache_rows(*pair(B16))
-    yield from lens_rows(pair(B16)[1])
     yield from start_up_rows()
-
-
-def lens_rows(model: vt.HookedViT) -> Iterator[dict[str, Any]]:
-    """Every token at every layer, against the pass alone; and with five of the 1000 classes."""
-    images = torch.randn(4, 3, 224, 224)
-    for top in (None, 5):
-        found = compare(lambda: vt.logit_lens(model, images, top=top), lambda: model(images), 21)  # noqa: B023
-        kept = "" if top is None else f", top {top}"
-        yield row(f"logit lens, all layers and tokens{kept}, B/16, batch 4", found, 1.6)
 
 
 @torch.no_grad()
@@ -58,20 +48,22 @@ def family_rows() -> Iterator[dict[str, Any]]:
         model = vt.from_module(source.module.eval(), tower=source.tower)
         inputs = model.random_inputs(1, torch.Generator().manual_seed(0))
         found = compare(lambda: model(inputs), lambda: source.run(inputs), 21, time.process_time)  # noqa: B023
-        yield row(f"forward, {family}, {DEPTH} blocks, batch 1", found, 1.05)
+        yield found.row(f"forward, {family}, {DEPTH} blocks, batch 1", "source", 1.05)
     torch.set_num_threads(threads)
 
 
 def cache_rows(source: Any, model: vt.HookedViT) -> Iterator[dict[str, Any]]:
     images = torch.randn(4, 3, 224, 224)
     found = compare(lambda: model.run_with_cache(images), lambda: source(images), 21)
-    yield row("run_with_cache, every default name readable, B/16, batch 4", found, 1.25)
+    yield found.row("run_with_cache, every default name readable, B/16, batch 4", "source", 1.25)
     stopped = compare(
         lambda: model.run_with_cache(images, names_filter=RESID_POST_5, return_type=None),
         lambda: source(images),
         21,
     )
-    yield row("run_with_cache(resid_post 5 of 12, return_type=None), B/16, batch 4", stopped, 0.55)
+    yield stopped.row(
+        "run_with_cache(resid_post 5 of 12, return_type=None), B/16, batch 4", "source", 0.55
+    )
     held = model.run_with_cache(images)[1].nbytes
     stored = model.run_with_cache(images, names_filter=model.hook_names(on_demand=False))[1]
     full = sum(value.numel() * value.element_size() for value in stored.values())
@@ -113,18 +105,6 @@ def pair(name: str) -> tuple[Any, vt.HookedViT]:
 
 def short(name: str) -> str:
     return {B16: "B/16", B32: "B/32"}[name]
-
-
-def row(work: str, found: Comparison, limit: float) -> dict[str, Any]:
-    low, high = found.spread
-    return {
-        "work": work,
-        "ratio": round(found.ratio, 3),
-        "quartiles": f"{low:.3f} to {high:.3f}",
-        "ours": f"{found.ours * 1e3:.0f} ms",
-        "source": f"{found.theirs * 1e3:.0f} ms",
-        "must be at most": limit,
-    }
 
 
 if __name__ == "__main__":

@@ -7,14 +7,15 @@ shipped ones, and records nothing.
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import xarray
 
-import vitreous as vt
 from benchmarks._results import Rows, show, write
+from benchmarks._spread import in_percent, percent
+from benchmarks._zoo import models_of
 from vitreous.data import Images
 from vitreous.decomposition import (
     WithoutHeads,
@@ -22,10 +23,14 @@ from vitreous.decomposition import (
     rank_spurious_heads,
     remove_heads,
 )
-from vitreous.models import HookedViT, shipped_models
+from vitreous.models import HookedViT
 from vitreous.terrarium import Task
 
-MOST, RESAMPLES, DRAWS = 8, 2000, 10
+MOST, TRIES, RESAMPLES, DRAWS = 6, 3, 2000, 3
+
+
+Method = Literal["direct", "ablate"]
+METHODS: tuple[Method, ...] = ("direct", "ablate")
 
 
 @dataclass(frozen=True)
@@ -34,29 +39,28 @@ class Cue:
 
     Attributes:
         task: The task that it was trained on.
-        settings: Options of the task, by what the cue is then called; the last one misleads.
+        settings: Options of the task, by what the cue is then called.
         counts: Images of each setting, by split: whole turns, so that labels are equally frequent.
+        absent: The setting without the cue, whose mean removed heads then say, if there is one.
     """
 
     task: str
     settings: dict[str, dict[str, Any]]
     counts: dict[str, int]
-
-    @property
-    def misleading(self) -> str:
-        return list(self.settings)[-1]
+    absent: str | None = None
 
 
 CUES = {
     "terrarium-spurious": Cue(
         "spurious",
         {"at home": {"rho": 1}, "elsewhere": {"rho": 0}},
-        {"validation": 1600, "test": 2400},
+        {"validation": 320, "test": 800},
     ),
     "terrarium-typographic": Cue(
         "typographic",
         {word: {"word": word} for word in ("matching", "none", "misleading")},
-        {"validation": 25 * 35, "test": 60 * 35},
+        {"validation": 5 * 35, "test": 20 * 35},
+        absent="none",
     ),
 }
 
@@ -67,6 +71,11 @@ class Scenes:
 
     images: Images
     groups: list[tuple[str, str]]
+    reference: Images
+
+    @property
+    def cues(self) -> list[str]:
+        return [cue for _, cue in self.groups]
 
     @classmethod
     def of(cls, cue: Cue, split: str) -> "Scenes":
@@ -77,13 +86,18 @@ class Scenes:
                 pixels.append(batch.pixels)
                 labels.append(batch.labels)
                 groups += [(task.class_names[label], name) for label in batch.labels.tolist()]
-        return cls(Images.from_tensor(torch.cat(pixels), torch.cat(labels), batch_size=64), groups)
+        everything, truth = torch.cat(pixels), torch.cat(labels)
+        usual = torch.tensor([cue.absent in (None, name) for _, name in groups])
+        images, reference = (
+            Images.from_tensor(everything[rows], truth[rows], batch_size=64)
+            for rows in (slice(None), usual)
+        )
+        return cls(images, groups, reference)
 
 
 def main(folders: list[str]) -> None:
-    names = folders or [name for name in shipped_models() if name in CUES]
     tables: dict[str, Rows] = {}
-    for model in map(vt.load, names):
+    for model in models_of(folders, CUES).values():
         tables |= tables_of(model)
     show(tables) if folders else write("spurious", tables)
 
@@ -92,30 +106,44 @@ def tables_of(model: HookedViT) -> dict[str, Rows]:
     name = model.card["name"]
     cue = CUES[name]
     seen, unseen = (Scenes.of(cue, split) for split in ("validation", "test"))
-    ranking = rank_spurious_heads(model, seen.images, seen.groups, most=MOST)
-    heads = ranking["component"].values[ranking["chosen"].values].tolist()
-    groups, total = len(set(unseen.groups)), len(unseen.groups)
+    rankings: dict[Method, xarray.Dataset] = {each: ranked(model, seen, each) for each in METHODS}
+    usual = f"scenes of '{cue.absent}'" if cue.absent else "all of them"
     title = (
-        f"{name}: {total} test scenes in {groups} groups (label and cue), heads chosen on "
-        f"{len(seen.groups)} validation scenes; in %, with the middle 95 % of {RESAMPLES} resamples"
+        f"{name}: {len(unseen.groups)} test scenes in {len(set(unseen.groups))} groups (label and "
+        f"cue); heads chosen by cue on {len(seen.groups)} validation scenes, and exchanged for "
+        f"their mean over {usual}; in %, with the middle 95 % of {RESAMPLES} resamples"
     )
-    removals = removal_rows(model, heads, seen, unseen, cue.misleading)
-    return {title: [*removals], f"{name}: the heads in order, on validation": [*head_rows(ranking)]}
+    tables = {title: [*removal_rows(model, rankings, seen, unseen, cue)]}
+    for method, ranking in rankings.items():
+        tables[f"{name}: the heads in order, on validation, {method}"] = [*head_rows(ranking)]
+    return tables
+
+
+def ranked(model: HookedViT, seen: Scenes, method: Method) -> xarray.Dataset:
+    """By cue alone: label and cue together leave too few scenes in a group."""
+    options = {"most": MOST, "tries": TRIES, "reference": seen.reference}
+    return rank_spurious_heads(model, seen.images, seen.cues, method=method, **options)
 
 
 def removal_rows(
-    model: HookedViT, heads: list[str], seen: Scenes, unseen: Scenes, misleading: str
+    model: HookedViT,
+    rankings: dict[Method, xarray.Dataset],
+    seen: Scenes,
+    unseen: Scenes,
+    cue: Cue,
 ) -> Iterator[dict[str, Any]]:
-    """The model itself, without the heads in both ways, and without as many at random."""
-    yield _row("none", "-", [_graded(model, unseen)], unseen, misleading)
-    for method in ("direct", "ablate"):
-        removed = remove_heads(model, heads, seen.images, method=method)
-        found = _graded(removed, unseen)
-        yield _row(method, " ".join(heads) or "-", [found], unseen, misleading)
+    """The model itself, without the heads found in both ways, and without as many at random."""
+    yield _row("none", "-", [_graded(model, unseen)], unseen, cue)
+    for method, ranking in rankings.items():
+        heads = ranking["component"].values[ranking["chosen"].values].tolist()
+        removed = remove_heads(model, heads, seen.reference, method=method)
+        yield _row(method, " ".join(heads) or "-", [_graded(removed, unseen)], unseen, cue)
     chance, labels = np.random.default_rng(0), model.all_head_labels()
-    drawn = [chance.choice(labels, len(heads), replace=False).tolist() for _ in range(DRAWS)]
-    found = [_graded(remove_heads(model, draw, seen.images), unseen) for draw in drawn]
-    yield _row("direct", f"{len(heads)} at random, {DRAWS} draws", found, unseen, misleading)
+    count = int(rankings["ablate"]["chosen"].sum())
+    drawn = [chance.choice(labels, count, replace=False).tolist() for _ in range(DRAWS)]
+    removals = [remove_heads(model, draw, seen.reference, method="ablate") for draw in drawn]
+    found = [_graded(removed, unseen) for removed in removals]
+    yield _row("ablate", f"{count} at random, {DRAWS} draws", found, unseen, cue)
 
 
 def head_rows(ranking: xarray.Dataset) -> Iterator[dict[str, Any]]:
@@ -125,11 +153,11 @@ def head_rows(ranking: xarray.Dataset) -> Iterator[dict[str, Any]]:
         place = {"layer": int(step["layer_of"]), "head": int(step["head_of"])}
         yield {
             "head": label,
-            "worst group without all so far": _percent(float(step["worst"])),
-            "average": _percent(float(step["average"])),
+            "worst cue without all so far": percent(float(step["worst"])),
+            "average": percent(float(step["average"])),
             "chosen": bool(step["chosen"]),
-            "share of the cue": _percent(float(ranking["cue_share"].sel(place))),
-            "share of the label": _percent(float(ranking["label_share"].sel(place))),
+            "share of the cue": percent(float(ranking["cue_share"].sel(place))),
+            "share of the label": percent(float(ranking["label_share"].sel(place))),
         }
 
 
@@ -138,19 +166,17 @@ def _graded(model: HookedViT | WithoutHeads, scenes: Scenes) -> xarray.Dataset:
 
 
 def _row(
-    removal: str, heads: str, found: list[xarray.Dataset], scenes: Scenes, misleading: str
+    removal: str, heads: str, found: list[xarray.Dataset], scenes: Scenes, cue: Cue
 ) -> dict[str, Any]:
     """Means over draws, with resamples of images and draws together."""
-    is_misled = np.array([cue == misleading for _, cue in scenes.groups])
-    worst = [float(each["worst"]) for each in found]
-    misled = [float(each["correct"].values[is_misled].mean()) for each in found]
-    return {
-        "removed": removal,
-        "heads": heads,
-        "worst group": _with_spread(np.mean(worst), _resampled_worst(found)),
-        "misled": _with_spread(np.mean(misled), _resampled(found, is_misled)),
-        "all": _percent(np.mean([float(each["average"]) for each in found])),
-    }
+    worst = np.mean([float(each["worst"]) for each in found])
+    row = {"removed": removal, "heads": heads}
+    row["worst group"] = in_percent(worst, _resampled_worst(found))
+    for name in cue.settings:
+        those = np.array([name == each for each in scenes.cues])
+        right = np.mean([each["correct"].values[those].mean() for each in found])
+        row[name] = in_percent(right, _resampled(found, those))
+    return row
 
 
 def _resampled_worst(found: list[xarray.Dataset]) -> np.ndarray:
@@ -169,15 +195,6 @@ def _resampled(found: list[xarray.Dataset], those: np.ndarray) -> np.ndarray:
     times = -(-RESAMPLES // len(found))
     rates = [each["correct"].values[those].mean() for each in found]
     return np.concatenate([chance.binomial(count, rate, times) / count for rate in rates])
-
-
-def _with_spread(value: float, drawn: np.ndarray) -> str:
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return f"{_percent(value)} ({_percent(low)} .. {_percent(high)})"
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}"
 
 
 if __name__ == "__main__":

@@ -13,17 +13,14 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int
 
-import vitreous as vt
 from benchmarks._lens_maps import LensMaps, read_lenses
 from benchmarks._results import Rows, show, write
 from benchmarks._segmentation import Counts, Grades, chance, count
-from benchmarks._when_known import when_known_tables
-from vitreous.models import HookedViT, HookedViTConfig, shipped_models
-from vitreous.terrarium import WORLD_KINDS, Task
-from vitreous.training import RECIPES
+from benchmarks._spread import percent
+from benchmarks._zoo import KINDS, STANDARD, models_of
+from vitreous.models import HookedViT, HookedViTConfig
+from vitreous.terrarium import WORLD_KINDS
 
-STANDARD = RECIPES["terrarium-4l"]
-ZOO = {name for name, recipe in RECIPES.items() if recipe.images is STANDARD.images}
 SPLITS = STANDARD.tests
 N_KINDS = len(WORLD_KINDS)
 # Whole turns, so that every kind is the main one equally often.
@@ -35,13 +32,11 @@ Ranks = dict[str, Int[np.ndarray, " scenes"]]
 
 
 def main(folders: list[str]) -> None:
-    names = folders or [name for name in shipped_models() if name in ZOO]
-    models = {model.card["name"]: model for model in map(vt.load, names)}
+    models = models_of(folders, KINDS)
     with torch.no_grad():
         tables = {
             **accuracy_tables(models),
             **segmentation_tables(models),
-            **when_known_tables(models, Task("kinds", "test").images(count=GRADED_SCENES)),
         }
     show(tables) if folders else write("terrarium", tables)
 
@@ -58,7 +53,7 @@ def accuracy_tables(models: Mapping[str, HookedViT]) -> dict[str, Rows]:
         ],
         f"Accuracy: top 1, in % of {scenes} scenes of each split": [*split_rows(models, ranks)],
     }
-    if set(models) >= ZOO:
+    if set(models) >= KINDS:
         tables["What must hold"] = [*checks(models, ranks)]
     return tables
 
@@ -199,10 +194,6 @@ def grades_row(name: str, what: str, found: Counts | Grades) -> dict[str, Any]:
         cells = [percent(value) for value in astuple(found)]
     columns = ("main object", "distractors", "mean IoU", "mean IoU with background", "figure")
     return {"model": name, "map": what, **dict(zip(columns, cells, strict=True))}
-
-
-def percent(part: float) -> str:
-    return f"{100 * part:.1f}"
 
 
 if __name__ == "__main__":

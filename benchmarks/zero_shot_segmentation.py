@@ -12,6 +12,7 @@ from torch import Tensor
 
 import vitreous as vt
 from benchmarks._results import Rows, write
+from benchmarks._spread import in_percent
 from vitreous.data import Batch
 from vitreous.decomposition import foreground, zero_shot_segmentation
 from vitreous.models import HookedViT
@@ -22,6 +23,7 @@ SCENES, RESAMPLES = 10 * len(WORLD_KINDS), 2000
 Graded = Float[np.ndarray, "scenes 3"]
 
 
+@torch.no_grad()
 def main() -> None:
     tables: dict[str, Rows] = {}
     images = Task("kinds", "test").images(count=SCENES, masks="objects", batch_size=50)
@@ -39,15 +41,13 @@ def rows(model: HookedViT, batches: list[Batch]) -> Iterator[dict[str, Any]]:
         for name, maps in maps_of(model, batch).items():
             graded.setdefault(name, []).append(grades(maps, truth))
     for name, parts in graded.items():
-        values = 100 * np.concatenate(parts)
+        values = np.concatenate(parts)
         chance = np.random.default_rng(0)
         picks = chance.integers(len(values), size=(RESAMPLES, len(values)))
-        low, high = np.quantile(values[picks].mean(1), (0.025, 0.975), axis=0)
-        means = values.mean(0)
+        drawn, means = values[picks].mean(1), values.mean(0)
         columns = ("pixel accuracy", "mean IoU", "average precision")
         yield {"map": name} | {
-            column: f"{means[i]:.1f} ({low[i]:.1f} .. {high[i]:.1f})"
-            for i, column in enumerate(columns)
+            column: in_percent(means[i], drawn[:, i]) for i, column in enumerate(columns)
         }
 
 
@@ -96,5 +96,4 @@ def _on_grid(model: HookedViT, patches: Float[Tensor, "batch tokens"]) -> xarray
 
 
 if __name__ == "__main__":
-    with torch.no_grad():
-        main()
+    main()

@@ -4,12 +4,14 @@ The middle of an image is its class (channel 0) and the whole of it its backgrou
 +1 or -1 each. The class is written with weight 1 and the cue with weight 2, so the cue wins.
 """
 
+import dataclasses
+
 import torch
 from torch import Tensor
 
 from vitreous.models import HookedViT, HookedViTConfig, PoolingConfig
 
-CLASS_HEAD, CUE_HEAD = (0, 1), (1, 2)
+CLASS_HEAD, CUE_HEAD, RELAYED_HEAD = (0, 1), (1, 2), (0, 2)
 
 
 def planted_model(noise: float = 0.02) -> HookedViT:
@@ -31,6 +33,29 @@ def planted_model(noise: float = 0.02) -> HookedViT:
             attn.W_V[head, read, 0] = 1.25  # a class token and four patches are averaged
             attn.W_O[head, 0, 2] = weight
         model.head.linear.weight[:, 2] = torch.tensor([-1.0, 1.0])
+    return model
+
+
+def relayed_model() -> HookedViT:
+    """The same, but what `CUE_HEAD` writes into layer 0 is read by an MLP, which writes the cue.
+
+    gelu(x) - gelu(-x) = x, so two neurons pass it on as it is.
+    """
+    planted = planted_model()
+    model = HookedViT(dataclasses.replace(planted.cfg, d_mlp=4)).double().eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            same = dict(planted.named_parameters()).get(name)
+            parameter.copy_(torch.zeros_like(parameter) if same is None else same)
+        first, second = (model.blocks[layer].attn for layer in (0, CUE_HEAD[0]))
+        head = RELAYED_HEAD[1]
+        first.W_V[head].copy_(second.W_V[CUE_HEAD[1]])
+        first.W_O[head, :, 3] = second.W_O[CUE_HEAD[1], :, 2]
+        second.W_O[CUE_HEAD[1]].zero_()
+        mlp = model.blocks[1].mlp
+        for neuron, sign in ((0, 1.0), (1, -1.0)):
+            mlp.W_in[3, neuron] = sign
+            mlp.W_out[neuron, 2] = sign
     return model
 
 

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from tests.decomposition.planted_cue import CLASS_HEAD, CUE_HEAD, planted_images, planted_model
+import vitreous as vt
+from tests.decomposition.planted_cue import (
+    CLASS_HEAD,
+    CUE_HEAD,
+    RELAYED_HEAD,
+    planted_images,
+    planted_model,
+    relayed_model,
+)
 from tests.decomposition.zero_shot import random_classifier
 from tests.tiny import READOUTS, images_of, random_images, random_model
 from vitreous.data import Images
@@ -15,6 +23,7 @@ from vitreous.decomposition import (
     rank_spurious_heads,
     remove_heads,
 )
+from vitreous.terrarium import Task
 from vitreous.training import means
 
 METHODS = ["direct", "ablate"]
@@ -89,18 +98,80 @@ def test_ablating_exchanges_what_heads_have_read_for_its_mean_at_each_position(r
         torch.testing.assert_close(model(images), removed(images))
 
 
+@pytest.mark.parametrize("given", ["the images", "others"])
 @pytest.mark.parametrize("method", METHODS)
-def test_the_ranking_foretells_what_removing_does_to_the_same_images(method):
+def test_the_ranking_foretells_what_removing_does(method, given):
     model, images = random_model(), random_images(40)
+    reference = images if given == "the images" else random_images(9, seed=4)
+    options = {} if given == "the images" else {"reference": reference}
     labels = torch.arange(40) % 5
     groups = list(zip(labels.tolist(), [i % 2 for i in range(40)], strict=True))
-    ranking = rank_spurious_heads(model, images, groups, labels=labels, most=4, method=method)
+    ranking = rank_spurious_heads(
+        model, images, groups, labels=labels, most=4, method=method, **options
+    )
     for count in (1, 4):
         heads = ranking["component"].values[:count]
-        removed = remove_heads(model, heads, images, method=method)
+        removed = remove_heads(model, heads, reference, method=method)
         found = group_accuracies(removed, images, groups, labels=labels)
         assert found["worst"] == ranking["worst"][count - 1]
         assert found["average"] == ranking["average"][count - 1]
+
+
+@pytest.mark.parametrize("tries", [1, None])
+def test_a_cue_that_an_mlp_reads_is_found_in_the_pass(tries):
+    model, (images, labels, groups) = relayed_model(), planted_images()
+    ranking = rank_spurious_heads(
+        model, images, groups, labels=labels, most=2, method="ablate", tries=tries
+    )
+    chosen = ranking["component"][ranking["chosen"]].values.tolist()
+    assert chosen == ["L{}H{}".format(*RELAYED_HEAD)]
+    assert ranking["worst_before"] == 0 and ranking["worst"][0] == 1
+    directly = rank_spurious_heads(model, images, groups, labels=labels, most=6)
+    assert directly["worst"].max() == 0 and not directly["chosen"].any()
+
+
+def test_a_removed_head_says_what_it_says_of_the_reference():
+    model, (images, labels, groups) = planted_model(), planted_images()
+    cues = torch.tensor([cue for _, cue in groups])
+    biased = images[
+        cues == 1
+    ]  # a mean that says the cue, so cue 0 misleads no more, but cue 1 does
+    for method in METHODS:
+        removed = remove_heads(model, [CUE_HEAD], biased, method=method)
+        found = group_accuracies(removed, images, groups, labels=labels)
+        assert found["accuracy"].sel(group="0 0") == 0 == found["worst"]
+        ranking = rank_spurious_heads(
+            model, images, groups, labels=labels, most=1, method=method, reference=biased
+        )
+        alone = ranking["worst_alone"].sel(layer=CUE_HEAD[0], head=CUE_HEAD[1])
+        assert alone == 0 and not ranking["chosen"].any()
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+def test_a_single_try_is_the_head_with_the_steepest_slope(readout):
+    model = random_model(**READOUTS[readout])
+    images, others = images_of(model, 6), images_of(model, 3, seed=8)
+    labels, groups = torch.arange(6) % 5, torch.arange(6) % 2
+    names = [f"blocks.{layer}.attn.hook_z" for layer in range(3)]
+    usual = means(model, others, names, by="position")
+
+    def least(name, head, amount):
+        def edit(z, hook):
+            z[:, :, head] += amount * (usual.at(name).to(z) - z)[:, :, head]
+
+        logits = model.run_with_hooks(images, fwd_hooks=[(name, edit)])
+        true = logits.log_softmax(-1)[torch.arange(6), labels]
+        return min(true[groups == g].mean().item() for g in (0, 1))
+
+    slopes = [
+        least(name, head, 1e-5) - least(name, head, -1e-5) for name in names for head in range(4)
+    ]
+    ranking = rank_spurious_heads(
+        model, images, groups, labels=labels, most=1, method="ablate", reference=others, tries=1
+    )
+    steepest = int(np.argmax(slopes))
+    assert ranking["component"].item() == f"L{steepest // 4}H{steepest % 4}"
+    assert ranking["worst_alone"].isnull().sum() == 11
 
 
 def test_each_step_is_the_best_of_all():
@@ -158,6 +229,22 @@ def test_heads_of_a_zero_shot_classifier_are_removed_from_its_embedding(method):
     torch.testing.assert_close(removed, expected, rtol=1e-10, atol=1e-10)
     ranking = rank_spurious_heads(classifier, images, [0, 1] * 3, labels=[0] * 6, most=2)
     assert ranking.sizes["component"] == 2
+
+
+def test_a_head_of_the_first_layer_reads_the_words_of_the_typographic_model():
+    model, scenes = vt.load("terrarium-typographic"), {}
+    for word in ("none", "misleading"):
+        task = Task("typographic", "validation", word=word)
+        scenes[word] = next(iter(task.images(count=70, batch_size=70)))
+    pixels, labels = (
+        torch.cat([getattr(batch, field) for batch in scenes.values()])
+        for field in ("pixels", "labels")
+    )
+    words, without = ["none"] * 70 + ["misleading"] * 70, scenes["none"].pixels
+    options = {"labels": labels, "method": "ablate", "reference": without}
+    ranking = rank_spurious_heads(model, pixels, words, most=1, tries=2, **options)
+    assert ranking["component"].item() == "L0H3"
+    assert ranking["worst"].item() > ranking["worst_before"] + 0.1
 
 
 def test_nothing_removed_is_the_model_itself():

@@ -291,12 +291,15 @@ def duplicate(case: Case) -> list[float]:
 
 
 def induction(case: Case) -> list[float]:
-    def follows(query: int, key: int) -> bool:
-        is_earlier = key < query and key - 1 in case.patches
-        copy = is_earlier and shows_same(case, query - 1, key - 1)
+    def follows(query: int, copied: int, key: int) -> bool:
+        is_earlier = key - 1 < copied and key - 1 in case.patches
+        copy = is_earlier and shows_same(case, copied, key - 1)
         return copy and not shows_same(case, query, key)
 
-    return [compare(case, lambda q, k: float(follows(q, k)), patch_queries(case))]
+    return [
+        compare(case, lambda q, k: float(follows(q, q, k)), patch_queries(case)),
+        compare(case, lambda q, k: float(follows(q, q - 1, k)), patch_queries(case)),
+    ]
 
 
 def to_covered(case: Case, coverage: list[float] | None) -> list[float]:

@@ -22,13 +22,19 @@ D_HEAD = N_TOKENS + N_PIXELS
 SHARPNESS = 30.0
 SINK = (2, 3)
 STEP = (1, 2)
+# Of heads that compare patches: which of the query is looked for in which of the keys.
+COMPARED = {
+    "duplicate": (HERE, HERE),
+    "induction": (HERE, BEFORE),
+    "completion": (BEFORE, BEFORE),
+}
 N_RANDOM = 4
 
 FIRST = (
     "cls", "registers", "sink", "self", "uniform", "offset", "row", "column", "corner", "edges",
     "modulus", "local", "distance", "duplicate", "foreground", "text", "before",
 )  # fmt: skip
-SECOND = ("induction",)
+SECOND = ("induction", "completion")
 
 
 def planted_model(seed: int = 0) -> HookedViT:
@@ -64,10 +70,10 @@ def plant(attn, head: int, job: str) -> None:
         attn.W_K[head, list(reads), 0] = 1 / SIDE**2
         return
     prefer(attn, head, preferences(job), strength)
-    if job in ("duplicate", "induction"):
-        reads, own = (HERE if job == "duplicate" else BEFORE), range(N_TOKENS, D_HEAD)
-        attn.W_Q[head, reads, list(own)] = strength * torch.eye(N_PIXELS).double()
-        attn.W_K[head, reads, list(own)] = torch.eye(N_PIXELS).double()
+    if job in COMPARED:
+        own, (asks, answers) = list(range(N_TOKENS, D_HEAD)), COMPARED[job]
+        attn.W_Q[head, asks, own] = strength * torch.eye(N_PIXELS).double()
+        attn.W_K[head, answers, own] = torch.eye(N_PIXELS).double()
     if job == "before":
         copies = range(N_PIXELS)
         attn.W_V[head, HERE, list(copies)] = torch.eye(N_PIXELS).double()
@@ -89,7 +95,7 @@ def preferences(job: str) -> Tensor:
     for query in range(N_PATCHES):
         for key in range(N_PATCHES):
             if likes(job, query, key):
-                value = -20.0 if job in ("duplicate", "induction") else 1.0
+                value = -20.0 if job in COMPARED else 1.0
                 liked[N_PREFIX + query, N_PREFIX + key] = value
     if job in ("corner", "edges"):
         liked[:N_PREFIX] = liked[N_PREFIX]
@@ -113,6 +119,7 @@ def likes(job: str, query: int, key: int) -> bool:
         "before": key == query - 1,
         "duplicate": key == query,
         "induction": key >= query,
+        "completion": key >= query,
     }.get(job, False)
 
 

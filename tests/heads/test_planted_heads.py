@@ -12,8 +12,8 @@ PLANTED = {name: i for i, name in enumerate(FIRST)} | {
 }
 # No pattern changes more than one on a single word, elsewhere in each image.
 PLANTED["content"] = PLANTED["text"]
-# The patch in front is at an offset, too.
-EQUALS = {"offset": ["offset", "before"]}
+# The patch in front is at an offset, too; and copies are those of the query or of the one in front.
+EQUALS = {"offset": ["offset", "before"], "induction": ["induction", "completion"]}
 BY_PLACE = FIRST[:13]
 
 
@@ -48,7 +48,7 @@ def test_planted_heads_earn_their_names_and_random_heads_at_most_that_of_content
     earned = {}
     for name in names:
         earned.setdefault(name.layer * N_HEADS + name.head, []).append(name)
-    for job in {*PLANTED} - {"before", "distance"}:
+    for job in {*PLANTED} - {"before", "completion", "distance"}:
         assert job in [name.score for name in earned[PLANTED[job]]], job
     others = [name for place in range(len(FIRST), N_HEADS) for name in earned.get(place, [])]
     assert {name.score for name in others} <= {"content"}
@@ -57,3 +57,10 @@ def test_planted_heads_earn_their_names_and_random_heads_at_most_that_of_content
     assert str(earned[PLANTED["modulus"]][0]) == "L0H10: modulus head (columns, period 3), 1.00"
     assert str(earned[PLANTED["sink"]][0]) == "L0H2: sink head (r2c3), 1.00"
     assert str(earned[PLANTED["local"]][0]) == "L0H11: local head (radius 1), 1.00"
+    copies = [
+        name.best
+        for job in ("induction", "completion")
+        for name in earned[PLANTED[job]]
+        if name.score == "induction"
+    ]
+    assert copies == ["behind copies of itself", "behind copies of the patch before"]

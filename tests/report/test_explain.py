@@ -1,18 +1,30 @@
 """The numbers of a report are those of the run, and the page opens for every kind of model."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn import functional
 
-from tests.view.reading import UNREADY, number, open_page
+from tests.decomposition.zero_shot import random_classifier
+from tests.models.test_clip import towers
+from tests.view.reading import UNREADY, next_frame, number, open_page, point_at
 from vitreous._errors import HookError
 from vitreous.data import ClassNames, Preprocessing
 from vitreous.data import sample as picture_file
-from vitreous.models import HookedViT, HookedViTConfig, PoolingConfig, load
-from vitreous.report import explain
+from vitreous.heads import score_heads
+from vitreous.models import (
+    HookedCLIP,
+    HookedViT,
+    HookedViTConfig,
+    MapConfig,
+    PoolingConfig,
+    load,
+)
+from vitreous.report import _gather, explain
 from vitreous.terrarium import render_image, sample, sample_scene
 from vitreous.view import AttentionGallery
 
@@ -30,6 +42,11 @@ VARIANTS = {
     "attention only": replace(CONFIG, d_mlp=None),
     "two classes": replace(CONFIG, n_classes=2),
     "one class": replace(CONFIG, n_classes=1),
+    "one patch": replace(CONFIG, image_size=(24, 32), patch_size=(24, 32)),
+    "pooling by attention": replace(
+        CONFIG, cls_token=False, pooling=PoolingConfig("map", map=MapConfig(2, 6, 10, d_mlp=12))
+    ),
+    "class token and mean": replace(CONFIG, pooling=PoolingConfig("cls_mean")),
 }
 
 
@@ -58,11 +75,11 @@ def model():
     return random_model()
 
 
-@pytest.mark.parametrize("kind", VARIANTS)
+@pytest.mark.parametrize("kind", ["class token", "one class", "one patch", "pooling by attention"])
 def test_every_kind_of_model_has_a_report(kind, browser_page, tmp_path):
     explanation = explain(random_model(VARIANTS[kind]), picture())
     open_page(browser_page, explanation.page, tmp_path)
-    assert browser_page.locator("[data-ready]").count() == 8
+    assert browser_page.locator("[data-ready]").count() == 9
     assert browser_page.locator(UNREADY).count() == 0
 
 
@@ -72,6 +89,7 @@ def test_shares_add_up_to_the_target(kind):
     evidence = explanation.evidence
     assert float(evidence.layer_shares.sum()) == pytest.approx(explanation.value, abs=1e-4)
     assert abs(evidence.residual) < 1e-4
+    assert float(evidence.source_shares.sum()) == pytest.approx(explanation.value, abs=1e-4)
 
 
 def test_the_default_target_is_the_top_prediction_minus_the_runner_up(model):
@@ -134,7 +152,7 @@ def test_heads_that_a_page_cannot_hold_are_left_out_and_counted(model, monkeypat
 def test_the_residual_is_printed(model, browser_page, tmp_path):
     explanation = explain(model, picture())
     open_page(browser_page, explanation.page, tmp_path)
-    note = browser_page.locator("section").nth(2).locator(".note").inner_text()
+    note = browser_page.locator("#section-who-wrote-this-logit .note").inner_text()
     assert number(note.split("add up to ")[1].split(";")[0]) == pytest.approx(
         explanation.value, abs=1e-4
     )
@@ -253,6 +271,126 @@ def test_the_report_of_a_shipped_model_is_small_and_right(name, browser_page, tm
     assert browser_page.locator("h1").inner_text() == question
     note = browser_page.locator("section").last.locator(".note").inner_text()
     assert f"training images of {name}" in note
+
+
+def test_a_clip_chooses_among_texts_as_they_are():
+    clip = HookedCLIP(*towers(), logit_scale=3.0, logit_bias=-1.0).eval()
+    texts = ("a", "b, c", "d")
+    directions = torch.eye(clip.image.n_outputs, dtype=torch.float64)[:3]
+    clip.encode_text = lambda asked: functional.normalize(directions[: len(asked)], dim=-1)
+    x = clip.image.random_inputs(1, torch.Generator().manual_seed(1))
+    explanation = explain(clip, x, labels=texts, minus="none")
+    logits = clip.compare(clip.image(x), directions)[0].detach()
+    evidence = explanation.evidence
+    np.testing.assert_allclose(evidence.logits, logits, atol=1e-5)
+    assert explanation.target == texts[int(logits.argmax())] and evidence.labels == texts
+    assert float(evidence.layer_shares.sum()) == pytest.approx(float(logits.max()), abs=1e-4)
+    lens = evidence.lens["readout"].isel(layer=-1)
+    np.testing.assert_allclose(lens, logits, atol=1e-4)
+    assert "b, c" in explanation.page.html()
+
+
+def test_a_zero_shot_classifier_has_a_report():
+    classifier = random_classifier()
+    x = classifier.image.random_inputs(1, torch.Generator().manual_seed(1))
+    explanation = explain(classifier, x, target="dog", minus="bird")
+    logits = classifier(x)[0].detach()
+    assert explanation.value == pytest.approx(float(logits[1] - logits[2]), abs=1e-8)
+    assert abs(explanation.evidence.residual) < 1e-8
+
+
+@pytest.mark.parametrize(
+    ("model", "labels", "says"),
+    [
+        (lambda: HookedCLIP(*towers()), None, "must be told what to choose from; got None"),
+        (lambda: HookedCLIP(*towers()), [], r"must be told what to choose from; got \[\]"),
+        (
+            random_model,
+            ["cat"],
+            r"`labels` are texts for a model of images and texts; got \['cat'\]",
+        ),
+    ],
+)
+def test_texts_go_with_models_of_images_and_texts_alone(model, labels, says):
+    with pytest.raises(ValueError, match=says):
+        explain(model(), torch.zeros(1, 3, 24, 32), labels=labels)
+
+
+def test_half_precision_has_a_report():
+    model = random_model().bfloat16()
+    assert explain(model, model.preprocess(picture())).page.html()
+
+
+def test_many_classes_keep_the_highest_alone(model, monkeypatch):
+    monkeypatch.setattr(_gather, "_MOST_LOGITS", 10)
+    monkeypatch.setattr(_gather, "_HELD", 2)
+    explanation = explain(model, picture())
+    assert explanation.evidence.lens.sizes["rank"] == 2
+    held = explanation.evidence.lens["readout_label"].isel(layer=-1, rank=0)
+    assert int(held) == int(outputs(model).argmax())
+    assert explanation.page.html()
+
+
+def test_the_whole_head_ends_in_the_prediction(model):
+    lens = explain(model, picture()).evidence.lens["readout"].isel(layer=-1)
+    np.testing.assert_allclose(lens, outputs(model), atol=1e-5)
+
+
+def test_a_share_that_a_later_head_takes_back_is_told(browser_page, tmp_path):
+    planted = random_model()
+    with torch.no_grad():
+        planted.blocks[0].mlp.fc_out.bias.mul_(60)
+        planted.blocks[1].mlp.fc_out.bias.copy_(-0.9 * planted.blocks[0].mlp.fc_out.bias)
+    explanation = explain(planted, picture())
+    assert any(each.startswith("L0M's direct share") for each in explanation.evidence.misleading)
+    open_page(browser_page, explanation.page, tmp_path)
+    told = browser_page.locator("#section-who-wrote-this-logit .warnings li").all_inner_texts()
+    assert told == list(explanation.evidence.misleading)
+
+
+def test_names_that_heads_have_earned_are_shown(model, browser_page, tmp_path):
+    x = torch.cat([model.preprocess(picture())] * 2)
+    scores = score_heads(model, x)
+    scores["mean"].loc[{"score": "corner", "layer": 1, "head": 0}] = 0.93
+    explanation = explain(model, picture(), heads=scores)
+    assert "L1H0: corner head, 0.93" in [str(name) for name in explanation.evidence.names]
+    open_page(browser_page, explanation.page, tmp_path)
+    gallery = browser_page.locator("vt-attention-gallery")
+    called = re.compile(r"layer 1, head 0 \(.*corner head, 0\.93")
+    gallery.get_by_role("button", name=called).click()
+    next_frame(browser_page)
+    assert "corner head, 0.93" in gallery.locator(".side > .readout-line").inner_text()
+
+
+def test_shares_by_source_are_what_is_under_the_cursor(model, browser_page, tmp_path):
+    explanation = explain(model, picture())
+    open_page(browser_page, explanation.page, tmp_path)
+    viewer = browser_page.locator("vt-source-shares")
+    point_at(viewer, 1, 2, 3, 4)
+    shares = explanation.evidence.source_shares
+    expected = float(shares[shares["source"] == 1 + 4 + 2].sum())
+    said = viewer.locator(".side > .readout-line").inner_text()
+    assert said.startswith("Patch row 1, column 2: ")
+    assert number(said.split(": ")[1]) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_section_opens_by_its_address(model, browser_page, tmp_path):
+    path = explain(model, picture()).save(tmp_path / "page.html")
+    browser_page.goto(path.as_uri() + "#section-who-told-the-class-token-what")
+    browser_page.wait_for_selector(UNREADY, state="detached")
+    section = browser_page.locator("#section-who-told-the-class-token-what")
+    section.locator("summary").click()
+    assert not section.locator("vt-source-shares").is_visible()
+    browser_page.emulate_media(media="print")
+    assert section.locator("vt-source-shares").is_visible()
+
+
+def test_scores_of_another_model_are_refused(model):
+    other = load("digits")
+    x = other.random_inputs(1, torch.Generator())
+    scores = score_heads(other, x, scores=["self"])
+    with pytest.raises(ValueError, match="must be of this model's 2 x 2 heads; got"):
+        explain(model, picture(), heads=scores)
 
 
 def test_a_pattern_that_a_hook_replaced_is_no_softmax_and_gets_no_report():

@@ -9,10 +9,13 @@ from tests.view.reading import UNREADY, next_frame, number, point_at
 from vitreous.view import (
     AttentionGallery,
     Bars,
+    HeadCards,
+    HeadMap,
     HeatMap,
     ImageGrid,
     Page,
     PatchLens,
+    PatchStrip,
     Section,
     SourceShares,
 )
@@ -44,6 +47,21 @@ VIEWERS = {
     "whiskers": Bars(NAMES, VALUES.ravel()[:10], intervals=np.zeros((10, 2)), caption="By label"),
     "sums": HeatMap(VALUES, caption="By head", unit="logits", totals=True),
     "grid": ImageGrid(synthetic.picture(), TOKENS),
+    "cards": HeadCards(
+        [HeadMap("by offset", np.abs(np.resize(VALUES, (4, 4, 15, 15))), "offsets")],
+        {(0, 1): ["corner head, 0.93", "edges head, 0.51"]},
+    ),
+    "one card": HeadCards([HeadMap("on patches", np.ones((4, 4, 8, 8)))], {}, heads=[(1, 2)]),
+    "strip": PatchStrip(
+        [synthetic.picture()] * 5,
+        TOKENS,
+        [f"image {i}, r3c4: 0.12" for i in range(5)],
+        np.abs(np.resize(VALUES, (5, 65))),
+        [7] * 5,
+        "attention",
+        "Patches",
+    ),
+    "plain strip": PatchStrip([synthetic.picture()] * 8, TOKENS, ["image 1: 0.12"] * 8),
 }
 
 

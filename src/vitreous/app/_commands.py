@@ -59,6 +59,10 @@ def explain(
     reference: Annotated[
         Path | None, typer.Option(help="Folder of images whose mean replaces an ablated head.")
     ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="A class for a model of images and texts, as often as you like."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where the report goes.")] = Path("report.html"),
     open: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
@@ -66,7 +70,8 @@ def explain(
     file = writable_file(out)
     from vitreous.app._explain import write_report
 
-    for line in write_report(image, sample, model, target, minus, weights, reference, file):
+    lines = write_report(image, sample, model, target, minus, weights, reference, label or [], file)
+    for line in lines:
         print(line)
     print("Report:", out)
     if open:

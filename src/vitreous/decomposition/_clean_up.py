@@ -292,9 +292,12 @@ def _sentence(result: xarray.Dataset, place: int) -> str:
     removers = one["removed_by"].sortby(one["removed_by"], ascending=False)[:_NAMED]
     parts = zip(removers["remover"].values, removers.values, strict=True)
     named = [f"{remover} ({part:.2f})" for remover, part in parts if part > 0]
+    where, spread = "", ""
+    if n_images > 1:
+        where, spread = f" on average of {n_images} images", f" ± {undone.std().item():.2f}"
     return (
         f"{label}'s direct share of {result.attrs['target_name']}, "
-        f"{one['share'].mean().item():+.3g} on average of {n_images} images, misleads: of what it "
-        f"writes, later components take back {undone.mean().item():.2f} ± "
-        f"{undone.std().item():.2f}, most of all {', '.join(named)}, whose shares count that too."
+        f"{one['share'].mean().item():+.3g}{where}, misleads: of what it writes, later components "
+        f"take back {undone.mean().item():.2f}{spread}, most of all {', '.join(named)}, whose "
+        "shares count that too."
     )

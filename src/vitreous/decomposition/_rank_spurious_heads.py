@@ -1,6 +1,6 @@
 """Which heads carry a cue that misleads?"""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -11,7 +11,6 @@ from torch import Tensor
 from vitreous.data import Images
 from vitreous.decomposition._classes import (
     Classifier,
-    class_logits,
     require_classes,
     require_one_each,
     true_labels,
@@ -20,15 +19,12 @@ from vitreous.decomposition._groups import Groups
 from vitreous.decomposition._remove_heads import (
     Heads,
     Removal,
-    WithoutHeads,
-    ablations,
+    mean_of_heads,
     outputs_and_heads,
     require_method,
 )
+from vitreous.decomposition._trials import InThePass, InTheSum
 from vitreous.models import image_tower, require_finite, stream
-
-# From the places of heads to the logits of all images without them.
-_Without = Callable[[list[int]], Float[Tensor, "images labels"]]
 
 
 def rank_spurious_heads(
@@ -39,54 +35,69 @@ def rank_spurious_heads(
     labels: Sequence[int] | Int[Tensor, " images"] | None = None,
     most: int = 8,
     method: Removal = "direct",
+    reference: Float[Tensor, "_ *_"] | Images | None = None,
+    tries: int | None = None,
 ) -> xarray.Dataset:
     """Finds the heads without which the worst group fares best, one after the other.
 
     Each step removes the head (its part of the sum, or its output in the pass, becomes the mean
-    over `images`) after which the truth has the highest mean log-probability in the group where it
-    has the lowest; accuracies of small groups move in steps, and by chance. It goes on for `most`
-    steps; `chosen` marks the heads up to where the worst group is most accurate. Nothing is picked
-    by hand, but something is fitted: judge the result on other images. Where no head carries the
-    cue by itself, or MLPs write it, removing heads helps little, and shows that.
+    over `reference`) after which the truth has the highest mean log-probability in the group where
+    it has the lowest; accuracies of small groups move in steps, and by chance. It goes on for
+    `most` steps; `chosen` marks the heads up to where the worst group is most accurate. Nothing is
+    picked by hand, but something is fitted: judge the result on other images.
+
+    `"direct"` finds heads that write the cue into the answer, and misses those that read it for
+    later layers, as heads of early layers read words; `"ablate"` finds both. Where all heads carry
+    some of the cue, removing a few helps little, and shows that.
 
     Args:
         model: A `HookedViT` with a head, or a `ZeroShotClassifier`.
         images: Of a validation set in which every group is there, best equally often.
         groups: One entry per image; images that share it are a group. Usually pairs of label and
-            cue: `list(zip(labels, cues))`.
+            cue: `list(zip(labels, cues))`; where that leaves a handful each, cues alone.
         labels: The class of each image, where `images` don't carry it.
         most: How many heads to rank.
-        method: As in `remove_heads`. `"ablate"` runs the model once per head and step.
+        method: As in `remove_heads`. `"ablate"` runs the model once per step and head tried.
+        reference: Whose mean; best images without the cue, where there are such. None: `images`.
+        tries: How many heads a step of `"ablate"` tries: those which, to first order, raise the
+            log-probability in the worst group most, of which one pass with gradients tells. A
+            guess, which saturated attention and norms mislead. None tries all.
 
     Returns:
         By `component`, the ranked heads (with coordinates `layer_of` and `head_of`): `worst` and
         `average`, accuracies without it and all before it, and `chosen`, those for `remove_heads`;
         `worst_before` and `average_before`. For all heads `worst_alone[layer, head]`, without that
-        head alone, and the parts of the variance of what it says directly: `label_share`, between
-        labels, and `cue_share`, between groups of one label. A head that carries the cue and not
-        the class has much of the second and little of the first, if groups are balanced.
+        head alone (NaN where it wasn't tried), and the parts of the variance of what it says
+        directly: `label_share`, between labels, and `cue_share`, between groups of one label. A
+        head that carries the cue and not the class has much of the second and little of the first,
+        if groups are balanced.
 
     Raises:
-        ValueError: Labels or groups are missing, or not one per image.
+        ValueError: Labels or groups are missing, or not one per image; nothing to rank or try.
 
     References:
         Gandelsman, Efros and Steinhardt, "Interpreting CLIP's Image Representation via Text-Based
         Decomposition", 2024, section 4.2, where heads are chosen by hand; this choice is ours.
+        Nanda, "Attribution Patching", 2023, for `tries`.
     """
     require_classes(model)
     require_method(method)
-    if most < 1:
-        raise ValueError(f"`most` must be at least 1; got {most}. Raise it.")
+    for name, value in (("most", most), ("tries", tries)):
+        if value is not None and value < 1:
+            raise ValueError(f"`{name}` must be at least 1; got {value}. Raise it.")
     require_one_each("labels", labels, len(images))
     told = Groups.numbered(groups, len(images))
     tower = image_tower(model)
     n_layers, n_heads = tower.cfg.n_layers, tower.cfg.n_heads
     heads = tuple((layer, head) for layer in range(n_layers) for head in range(n_heads))
     outputs, said, truth = _collected(model, images, labels, heads)
-    without = _in_the_sum(model, outputs, said)
     if method == "ablate":
-        without = _in_the_pass(model, images, heads)
-    steps = _greedy(without, len(heads), truth, told, most)
+        usual = images if reference is None else reference
+        trials = InThePass(model, images, heads, usual, truth, tries)
+    else:
+        usual = said.mean(0) if reference is None else mean_of_heads(tower, heads, reference)
+        trials = InTheSum(model, outputs, said - usual.to(said))
+    steps = _greedy(trials, len(heads), truth, told, most)
     for_all = {"worst_alone": steps.alone} | _variances(said, truth, told)
     best = steps.worst.index(max(steps.worst))
     return xarray.Dataset(
@@ -113,7 +124,7 @@ class _Steps(NamedTuple):
         worst: Of the worst group.
         average: Over images.
         order: The heads that were removed.
-        alone: Of the worst group, without each head alone.
+        alone: Of the worst group, without each head alone; NaN for those not tried.
     """
 
     worst: list[float]
@@ -136,61 +147,53 @@ def _collected(
     return outputs, said, truth
 
 
-def _in_the_sum(
-    model: Classifier,
-    outputs: Float[Tensor, "images labels"],
-    said: Float[Tensor, "images components labels"],
-) -> _Without:
-    centered = said - said.mean(0)
-    like = image_tower(model).placement
-
-    def without(places: list[int]) -> Tensor:
-        changed = outputs - centered[:, places].sum(1)
-        with torch.no_grad():
-            return class_logits(model, changed.to(like)).cpu()
-
-    return without
-
-
-def _in_the_pass(model: Classifier, images: Tensor | Images, heads: Heads) -> _Without:
-    tower = image_tower(model)
-    edits = ablations(tower, heads, images)
-
-    def without(places: list[int]) -> Tensor:
-        chosen = tuple(heads[place] for place in places)
-        nothing = tower.placement.new_zeros(len(chosen), tower.n_outputs)
-        removed = WithoutHeads(model, chosen, "ablate", nothing, [edits[i] for i in places])
-        with torch.no_grad():
-            return torch.cat([removed(batch.pixels).cpu() for batch in stream(tower, images)])
-
-    return without
-
-
 def _greedy(
-    without: _Without, n_heads: int, truth: Int[Tensor, " images"], groups: Groups, most: int
+    trials: InTheSum | InThePass,
+    n_heads: int,
+    truth: Int[Tensor, " images"],
+    groups: Groups,
+    most: int,
 ) -> _Steps:
-    before = _grades(without([]), truth, groups)
-    steps = _Steps([before[0]], [before[2]], [], torch.zeros(n_heads, dtype=torch.float64))
+    now = _grades(trials.logits([]), truth, groups)
+    alone = torch.full((n_heads,), torch.nan, dtype=torch.float64)
+    steps = _Steps([now.worst], [now.average], [], alone)
     for _ in range(min(most, n_heads)):
-        rest = [head for head in range(n_heads) if head not in steps.order]
-        tried = {head: _grades(without([*steps.order, head]), truth, groups) for head in rest}
+        candidates = trials.candidates(steps.order, groups.of == now.least_in)
+        tried = {c: _grades(trials.logits([*steps.order, c]), truth, groups) for c in candidates}
         if not steps.order:
-            steps.alone.copy_(torch.tensor([tried[head][0] for head in rest], dtype=torch.float64))
-        best = max(tried, key=lambda head: tried[head][1])
+            for head, grades in tried.items():
+                alone[head] = grades.worst
+        best = max(tried, key=lambda head: tried[head].least)
+        now = tried[best]
         steps.order.append(best)
-        steps.worst.append(tried[best][0])
-        steps.average.append(tried[best][2])
+        steps.worst.append(now.worst)
+        steps.average.append(now.average)
     return steps
+
+
+class _Grades(NamedTuple):
+    """How the truth fares.
+
+    Attributes:
+        worst: Accuracy in the group where it is lowest.
+        average: Accuracy over images.
+        least: Mean log-probability of the truth in the group where it is lowest.
+        least_in: That group.
+    """
+
+    worst: float
+    average: float
+    least: float
+    least_in: int
 
 
 def _grades(
     logits: Float[Tensor, "images labels"], truth: Int[Tensor, " images"], groups: Groups
-) -> tuple[float, float, float]:
-    """Accuracy and log-probability of the worst groups, and accuracy over images."""
+) -> _Grades:
     correct = (logits.argmax(-1) == truth).double()
-    said = logits.double().log_softmax(-1).gather(1, truth[:, None])[:, 0]
-    worst, least = groups.mean(correct).min().item(), groups.mean(said).min().item()
-    return worst, least, correct.mean().item()
+    said = groups.mean(logits.double().log_softmax(-1).gather(1, truth[:, None])[:, 0])
+    worst, least_in = groups.mean(correct).min().item(), int(said.argmin())
+    return _Grades(worst, correct.mean().item(), said[least_in].item(), least_in)
 
 
 def _variances(

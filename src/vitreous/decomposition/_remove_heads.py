@@ -79,7 +79,8 @@ def remove_heads(
     Args:
         model: A `HookedViT` with a head, or a `ZeroShotClassifier`.
         heads: `"L3H4"`, or layer and head.
-        reference: Whose mean: images, which are streamed.
+        reference: Whose mean: images, which are streamed. Best without the cue, where there are
+            such: then a head says what it says where there is nothing to be misled by.
         method: How.
 
     Returns:
@@ -102,11 +103,19 @@ def remove_heads(
         return WithoutHeads(model, places, method, nothing, ())
     if method == "ablate":
         return WithoutHeads(model, places, method, nothing, ablations(tower, places, reference))
-    total, count = nothing.double(), 0
-    for batch in stream(tower, reference):
-        _, said = outputs_and_heads(tower, batch.pixels, places)
-        total, count = total + said.double().sum(0), count + len(said)
-    return WithoutHeads(model, places, method, (total / count).to(nothing), ())
+    usual = mean_of_heads(tower, places, reference).to(nothing)
+    return WithoutHeads(model, places, method, usual, ())
+
+
+def mean_of_heads(
+    model: HookedViT, heads: Heads, reference: Tensor | Images
+) -> Float[Tensor, "components labels"]:
+    """What some heads say on average."""
+    total, count = torch.zeros((), dtype=torch.float64), 0
+    for batch in stream(model, reference):
+        _, said = outputs_and_heads(model, batch.pixels, heads)
+        total, count = total + said.double().sum(0).cpu(), count + len(said)
+    return total / count
 
 
 @torch.no_grad()
@@ -124,9 +133,15 @@ def outputs_and_heads(
 
 def ablations(model: HookedViT, heads: Heads, reference: Tensor | Images) -> list[Ablate]:
     """Mean ablation of each head, by position."""
-    points = {layer: f"blocks.{layer}.attn.hook_z" for layer, _ in heads}
-    whose = means(model, reference, list(points.values()), by="position")
-    return [Ablate(Site(points[layer], head=head), "mean", whose) for layer, head in heads]
+    points = read_by_heads(heads)
+    whose = means(model, reference, points, by="position")
+    sites = [Site(f"blocks.{layer}.attn.hook_z", head=head) for layer, head in heads]
+    return [Ablate(site, "mean", whose) for site in sites]
+
+
+def read_by_heads(heads: Heads) -> list[str]:
+    """The points where the heads' reads stand, one for each layer."""
+    return [f"blocks.{layer}.attn.hook_z" for layer in sorted({layer for layer, _ in heads})]
 
 
 def require_method(method: str) -> None:

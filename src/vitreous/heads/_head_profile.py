@@ -28,6 +28,7 @@ def head_profile(
     head: int,
     *,
     count: int = 9,
+    one_per_image: bool = False,
     batch_size: int | None = None,
 ) -> xarray.Dataset:
     """Averages a head's pattern over images, and finds where it writes most.
@@ -42,6 +43,7 @@ def head_profile(
         layer: The head's block; negative ones count from the end.
         head: Its number there.
         count: How many images and patches to list, at most.
+        one_per_image: Whether to list at most one patch of each image, its strongest.
         batch_size: Images at once; None means what `images` say.
 
     Returns:
@@ -63,7 +65,7 @@ def head_profile(
     head = _index("head", head, cfg.n_heads)
     if count < 1:
         raise ValueError(f"`count` must be at least 1; got {count}. Try 9.")
-    profile = _Profile(model, layer, head, count)
+    profile = _Profile(model, layer, head, count, one_per_image)
     for batch in stream(model, images, batch_size=batch_size):
         profile.see(batch)
     return profile.result()
@@ -72,8 +74,11 @@ def head_profile(
 class _Profile:
     """Sums over images, and the strongest images and patches so far."""
 
-    def __init__(self, model: HookedViT, layer: int, head: int, count: int) -> None:
+    def __init__(
+        self, model: HookedViT, layer: int, head: int, count: int, one_per_image: bool
+    ) -> None:
         self.model, self.layer, self.head = model, layer, head
+        self.one_per_image = one_per_image
         self.images, self.patches = Strongest(count), Strongest(count)
         self.setting: Setting | None = None
         self.n_images = 0
@@ -93,19 +98,17 @@ class _Profile:
         names = layout.names()
         pattern = self.pattern / self.n_images
         by_cls = pattern[0] if layout.cls else torch.full_like(pattern[0], torch.nan)
-        offsets, sizes = self._by_offset(pattern), layout.grid
-        words = ("frame_offset", "row_offset", "column_offset")[offsets.ndim == 2 :]
-        ranges = [range(1 - size, size) for size in sizes][offsets.ndim == 2 :]
+        offsets = self.setting.offset_coordinates
         return xarray.Dataset(
             {
-                "by_offset": (words, as_numbers(offsets)),
+                "by_offset": ([*offsets], as_numbers(self.setting.offset_means(pattern[None])[0])),
                 "by_cls": ("token", as_numbers(by_cls)),
                 "received": ("token", as_numbers(pattern.mean(0))),
                 "norm": ("token", as_numbers(self.norm / self.n_images)),
             }
             | self._top_images()
             | self._top_patches(layout),
-            coords={"token": names} | dict(zip(words, map(list, ranges), strict=True)),
+            coords={"token": names} | offsets,
             attrs={"head": f"L{self.layer}H{self.head}", "images": self.n_images},
         )
 
@@ -137,25 +140,15 @@ class _Profile:
         assert self.setting is not None
         first = self.setting.places.layout.n_prefix
         self.images.add(norms.mean(1), image=index)
-        n_patches = norms.shape[1] - first
-        image = index[:, None].expand(-1, n_patches).flatten()
-        patch = torch.arange(n_patches, device=index.device).repeat(len(index))
+        among = norms[:, first:]
+        n_kept = 1 if self.one_per_image else among.shape[1]
+        values, patch = among.topk(n_kept, dim=1)
+        image = torch.arange(len(index), device=index.device)[:, None].expand_as(patch)
+        token = first + patch.flatten()
+        image = image.flatten()
         self.patches.add(
-            norms[:, first:].flatten(),
-            image=image,
-            token=first + patch,
-            pattern=pattern[:, first:].flatten(0, 1),
+            values.flatten(), image=index[image], token=token, pattern=pattern[image, token]
         )
-
-    def _by_offset(self, pattern: Float[Tensor, "queries keys"]) -> Float[Tensor, "..."]:
-        """NaN at offsets that no patch has."""
-        assert self.setting is not None
-        places = self.setting.places
-        visible = self.setting.visible.to(pattern.dtype)
-        both = places.by_offset(torch.stack([pattern, visible])[None])[0]
-        means = both[0] / torch.where(both[1] > 0, both[1], torch.nan)
-        frames, rows, columns = (2 * size - 1 for size in places.sizes)
-        return means.view(frames, rows, columns) if frames > 1 else means.view(rows, columns)
 
     def _top_images(self) -> dict[str, Any]:
         assert self.images.values is not None

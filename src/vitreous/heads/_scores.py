@@ -156,15 +156,19 @@ def duplicate(seen: Seen) -> Values:
 
 
 def induction(seen: Seen) -> Values:
-    """Attention of patches to the patch behind an earlier copy of the patch in front of them.
+    """Attention of patches to the patch behind an earlier copy, in reading order.
 
-    In front and behind are meant in reading order. Keys that show the same as the query don't
-    count: where a row of motifs repeats itself, they tell no induction head from a duplicate head.
+    A copy of the query itself, as in language models, where it tells what comes next; or of the
+    patch in front of the query, where that is hidden and asks what it is. The one with the higher
+    mean over images counts. Keys that show the same as the query don't count: where a row of
+    motifs repeats itself, they tell no induction head from a duplicate head.
     """
     same = seen.pictures.same
-    follows = torch.zeros_like(same)
-    follows[:, 1:, 1:] = same[:, :-1, :-1].tril(-1)
-    return seen.match(seen.places.between_patches(follows & ~same)[:, None])
+    of_itself, of_before = torch.zeros_like(same), torch.zeros_like(same)
+    of_itself[:, :, 1:] = same.tril(-1)[:, :, :-1]
+    of_before[:, 1:, 1:] = same[:, :-1, :-1].tril(-1)
+    behind = torch.stack([of_itself, of_before], 1) & ~same[:, None]
+    return seen.match(seen.places.between_patches(behind))
 
 
 def foreground(seen: Seen) -> Values | None:
@@ -191,6 +195,10 @@ def offsets(setting: Setting) -> list[str]:
 
 def radii(setting: Setting) -> list[str]:
     return [f"radius {radius}" for radius in _radii()]
+
+
+def copied(setting: Setting) -> list[str]:
+    return ["behind copies of itself", "behind copies of the patch before"]
 
 
 def periods(setting: Setting) -> list[str]:

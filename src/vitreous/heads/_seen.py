@@ -66,6 +66,24 @@ class Setting:
         """Which patches are selected."""
         return self.selected[self.places.layout.n_prefix :]
 
+    def offset_means(
+        self, pattern: Float[Tensor, "*batch queries keys"]
+    ) -> Float[Tensor, "*batch rows columns"] | Float[Tensor, "*batch frames rows columns"]:
+        """Attention from patch to patch by offset, over the pairs that there are; NaN without."""
+        sums = self.places.by_offset(pattern.flatten(0, -3)[None])[0]
+        pairs = self.places.by_offset(self.visible.to(pattern.dtype)[None, None])[0]
+        found = sums / torch.where(pairs > 0, pairs, torch.nan)
+        sizes = [2 * size - 1 for size in self.places.sizes]
+        return found.view(*pattern.shape[:-2], *sizes[sizes[0] == 1 :])
+
+    @property
+    def offset_coordinates(self) -> dict[str, list[int]]:
+        """The dimensions that `offset_means` gives, and what stands along them."""
+        words = ("frame_offset", "row_offset", "column_offset")
+        sizes = self.places.sizes
+        named = zip(words, sizes, strict=True)
+        return {word: list(range(1 - size, size)) for word, size in list(named)[sizes[0] == 1 :]}
+
     def mean_by_offset(
         self, attention: Float[Tensor, "batch heads queries keys"]
     ) -> Float[Tensor, "batch heads components"]:

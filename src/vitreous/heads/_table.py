@@ -96,8 +96,8 @@ _ROWS = (
         needs="copies", measure=of.duplicate,
     ),
     HeadScore(
-        "induction", "induction head", "mass on the patch behind an earlier copy of the one before",
-        needs="copies", measure=of.induction,
+        "induction", "induction head", "mass on the patch behind an earlier copy",
+        needs="copies", measure=of.induction, candidates=of.copied,
     ),
     HeadScore(
         "foreground", "foreground head", "mass on objects", needs="masks", measure=of.foreground

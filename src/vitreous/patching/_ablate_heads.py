@@ -1,5 +1,6 @@
 """What happens to a target when one head says what it says on average."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ def ablate_heads(
     images: Float[Tensor, "batch *frames channels rows columns"],
     target: Target | Any,
     *,
+    layers: Sequence[int] | None = None,
     reference: Means | Images | Tensor | None = None,
     cache: TransformerCache | None = None,
     max_batch: int = 64,
@@ -31,6 +33,7 @@ def ablate_heads(
         model: Any `HookedViT`.
         images: Preprocessed images.
         target: From `model.target(...)`, or what that takes.
+        layers: Whose heads; None means every layer's.
         reference: Whose mean: `Means` of `hook_z`, or images to take them of. None means those
             that the model carries, and without those the mean over `images` and their tokens.
         cache: A run on these images to read instead of running the model.
@@ -42,19 +45,19 @@ def ablate_heads(
         `attrs["reference"]` says whose mean it was.
 
     Raises:
+        ValueError: A layer that isn't there.
         UnknownNameError: Means that were not taken at every layer's `hook_z`.
 
     References:
         Wang et al., "Interpretability in the Wild", 2022, section 2.1 (mean ablation). Departs
         from it: the mean is over a data set of images, by position where the means are.
     """
-    target = model.target(target)
+    target, layers = model.target(target), _chosen(model, layers)
     with torch.no_grad():
         if cache is None:
             cache = model.run_with_cache(images)[1]
         baseline = target(cache["hook_post_head_pre_normalize"])
         reference = _reference(model, reference, cache)
-        layers = range(model.cfg.n_layers)
         values = [_ablated(model, target, layer, reference, cache, max_batch) for layer in layers]
     effect = torch.stack(values, dim=1) - baseline[:, None, None]
     return xarray.Dataset(
@@ -62,9 +65,20 @@ def ablate_heads(
             "effect": (("image", "layer", "head"), as_numbers(effect)),
             "baseline": ("image", as_numbers(baseline)),
         },
-        coords={"layer": list(layers), "head": list(range(model.cfg.n_heads))},
+        coords={"layer": layers, "head": list(range(model.cfg.n_heads))},
         attrs={"target_name": target.name, "reference": reference.description, "unit": "logit"},
     )
+
+
+def _chosen(model: HookedViT, layers: Sequence[int] | None) -> list[int]:
+    there = range(model.cfg.n_layers)
+    wrong = [layer for layer in layers or () if layer not in there]
+    if wrong or (layers is not None and not layers):
+        raise ValueError(
+            f"`layers` must name some in 0..{len(there) - 1}; got {list(layers or ())}. "
+            "Leave it out for all."
+        )
+    return list(there if layers is None else layers)
 
 
 def _reference(

@@ -1,55 +1,65 @@
 """Runs the model once and takes from that run all numbers that a report shows."""
 
-from collections import Counter
-
-import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+import xarray
+from jaxtyping import Float
 from torch import Tensor
 
 from vitreous._errors import HookError
 from vitreous.data import Images
-from vitreous.decomposition import direct_logit_shares, shares_grid
+from vitreous.decomposition import clean_up, direct_logit_shares, misleading_shares, shares_grid
+from vitreous.heads import name_heads
 from vitreous.hooks import Means
 from vitreous.lenses import logit_lens
-from vitreous.models import HookedViT, Target, TransformerCache
+from vitreous.models import HookedViT, TransformerCache, image_tower
 from vitreous.patching import ablate_heads
-from vitreous.report._evidence import Evidence, Question
+from vitreous.report._evidence import Evidence
+from vitreous.report._pictures import shown
+from vitreous.report._question import Classifier, ask, logits_of, short_names
+
+_MOST_LOGITS = 2**23  # of a lens; beyond, the highest alone are held
+_HELD = 20
 
 
 def gather(
-    model: HookedViT,
+    model: Classifier,
     x: Float[Tensor, "1 channels rows columns"],
     target: str | int | None,
     minus: str | int | None,
     reference: Images | Means | None,
+    heads: xarray.Dataset | None,
 ) -> Evidence:
     """Collects the evidence of one image; only the ablation sweep runs the model again."""
+    tower = image_tower(model)
     with torch.no_grad():
-        logits, cache = model.run_with_cache(x)
+        outputs, cache = tower.run_with_cache(x)
         _must_show_attention(cache)
-        names, emoji = _names(model)
-        question, aim = _ask(model, logits[0], names, target, minus)
+        logits, names = logits_of(model, outputs)[0], short_names(model)
+        question, aim = ask(model, logits, names, target, minus)
         by_layer = direct_logit_shares(model, x, aim, by="layer", cache=cache)
-        by_head = direct_logit_shares(model, x, aim, by="head", cache=cache)
-        lens = logit_lens(model, x, cache=cache)
-        sweep = ablate_heads(model, x, aim, reference=reference, cache=cache)
-        layers = range(model.cfg.n_layers)
+        by_source = direct_logit_shares(model, x, aim, by="head_and_source", cache=cache)
+        undone = clean_up(model, x, aim, cache=cache)
+        lens = logit_lens(model, x, top=_kept(tower, cache, len(names)), cache=cache)
+        sweep = ablate_heads(tower, x, aim, reference=reference, cache=cache)
+        layers = range(tower.cfg.n_layers)
         scores = torch.cat([cache["attn_scores", layer] for layer in layers])
-    value = float(aim(logits)[0])
+    value = float(aim(outputs)[0])
     return Evidence(
-        pixels=_shown(model, x, cache),
+        pixels=shown(tower, x, cache.layout),
         layout=cache.layout,
-        labels=names,
-        emoji=emoji,
-        logits=logits[0].detach().cpu(),
+        pooling=tower.cfg.pooling.kind,
+        classes=names,
+        logits=logits.detach().cpu(),
         question=question,
         value=value,
-        lens=lens["logit"].isel(image=0),
+        lens=lens.isel(image=0),
         layer_shares=by_layer.isel(image=0),
-        head_shares=shares_grid(by_head, "head").isel(image=0).to_numpy(),
+        source_shares=by_source.isel(image=0),
+        head_shares=shares_grid(by_source, "head").isel(image=0).to_numpy(),
         residual=float(by_layer.isel(image=0).sum()) - value,
-        scores=scores.cpu().numpy(),
+        misleading=tuple(misleading_shares(undone)),
+        scores=scores.float().cpu().numpy(),
+        names=() if heads is None else tuple(name_heads(heads)),
         effects=sweep["effect"].isel(image=0).transpose("layer", "head").to_numpy(),
         reference=sweep.attrs["reference"],
     )
@@ -65,58 +75,7 @@ def _must_show_attention(cache: TransformerCache) -> None:
         )
 
 
-def _ask(
-    model: HookedViT,
-    logits: Float[Tensor, " labels"],
-    names: tuple[str, ...],
-    target: str | int | None,
-    minus: str | int | None,
-) -> tuple[Question, Target]:
-    ranking = logits.argsort(descending=True, stable=True).tolist()
-    label = ranking[0] if target is None else _index(model, target)
-    rival = _rival(model, ranking, label, minus)
-    text = names[label] if rival is None else f"{names[label]} − {names[rival]}"
-    return Question(label, rival, text), model.target(label, minus=rival, name=text)
-
-
-def _rival(model: HookedViT, ranking: list[int], label: int, minus: str | int | None) -> int | None:
-    others = [other for other in ranking if other != label]
-    if minus is None or minus == "none" or not others:
-        return None
-    rival = others[0] if minus == "runner-up" else _index(model, minus)
-    if rival == label:
-        raise ValueError(
-            f"`target` and `minus` must be two classes; got {minus!r} for both. "
-            "Pass another class, or minus='none' for the raw logit."
-        )
-    return rival
-
-
-def _index(model: HookedViT, label: str | int) -> int:
-    coefficients = model.target(label).coefficients
-    assert coefficients is not None  # a class is no function
-    return int(coefficients[0].argmax())
-
-
-def _names(model: HookedViT) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
-    """Short class names: the first synonym, where no other class has the same one."""
-    if model.labels is None:
-        return tuple(f"class {label}" for label in range(model.cfg.n_classes or 0)), None
-    first = [name.split(",")[0] for name in model.labels.names]
-    count = Counter(first)
-    names = zip(first, model.labels.names, strict=True)
-    return tuple(short if count[short] == 1 else full for short, full in names), model.labels.emoji
-
-
-def _shown(
-    model: HookedViT, x: Float[Tensor, "1 channels rows columns"], cache: TransformerCache
-) -> UInt8[np.ndarray, "rows columns 3"]:
-    """The input as a picture, cut to what the patches cover."""
-    if model.preprocessing is not None:
-        pixels = model.preprocessing.inverse(x)[0].cpu().numpy()
-    else:
-        spread = (x[0].float() - x.min()) / (x.max() - x.min()).clamp(min=1e-12)
-        gray_or_color = spread if len(spread) == 3 else spread.mean(0).expand(3, -1, -1)
-        pixels = (255 * gray_or_color).round().byte().permute(1, 2, 0).cpu().numpy()
-    (_, rows, columns), (height, width) = cache.layout.grid, cache.layout.patch_size
-    return pixels[: rows * height, : columns * width]
+def _kept(tower: HookedViT, cache: TransformerCache, n_labels: int) -> int | None:
+    """How many labels of each token a lens keeps; None for all."""
+    n_logits = (tower.cfg.n_layers + 1) * cache.layout.n_tokens * n_labels
+    return None if n_logits <= _MOST_LOGITS else _HELD

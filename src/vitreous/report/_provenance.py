@@ -10,28 +10,55 @@ import torch
 from PIL import Image
 
 from vitreous.data import Preprocessing
-from vitreous.models import HookedViT
+from vitreous.models import HookedViT, image_tower
 from vitreous.report._evidence import Evidence, Provenance
+from vitreous.report._question import Model
 from vitreous.terrarium import Scene, caption
 
 
-def provenance(model: HookedViT, image: Any, evidence: Evidence) -> Provenance:
+def provenance(model: Model, image: Any, evidence: Evidence) -> Provenance:
     """Names the image, the model, its weights and preprocessing, the versions and the time."""
-    name = str(model.card.get("name", "a model without a name"))
     facts = {
         "Image": image_name(image),
-        "Model": _described(model, name),
-        "Source of the weights": str(model.card.get("source", "not stated")),
-        "Weight hash": str(model.card.get("weight_hash", "not stated")),
-        "Preprocessing": _prepared(model.preprocessing),
+        **_model_facts(model),
         "Ablation reference": evidence.reference,
-        "Arithmetic": f"{_dtype(model)} on {next(model.parameters()).device}",
         "Runs": "one forward pass for all of it; the ablation sweep apart",
+        **_circumstances(),
+    }
+    return Provenance(image_name(image), model_name(model), facts)
+
+
+def data_set_facts(model: Model, images: str) -> dict[str, str]:
+    """The same for a report on a data set, which is described in words."""
+    return {"Images": images, **_model_facts(model), **_circumstances()}
+
+
+def model_name(model: Model) -> str:
+    """What a report calls a model."""
+    return str(_card(model).get("name", "a model without a name"))
+
+
+def _card(model: Model) -> dict[str, Any]:
+    return getattr(model, "card", None) or image_tower(model).card
+
+
+def _model_facts(model: Model) -> dict[str, str]:
+    card, tower = _card(model), image_tower(model)
+    return {
+        "Model": _described(tower, model_name(model)),
+        "Source of the weights": str(card.get("source", "not stated")),
+        "Weight hash": str(card.get("weight_hash", "not stated")),
+        "Preprocessing": _prepared(tower.preprocessing),
+        "Arithmetic": f"{_dtype(tower)} on {tower.placement.device}",
+    }
+
+
+def _circumstances() -> dict[str, str]:
+    return {
         "Versions": f"vitreous {version('vitreous')}, torch {torch.__version__}, "
         f"Python {platform.python_version()}",
         "Made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
-    return Provenance(image_name(image), name, facts)
 
 
 def image_name(image: Any) -> str:
@@ -71,4 +98,4 @@ def _statistics(preprocessing: Preprocessing) -> tuple[tuple[float, ...], tuple[
 
 
 def _dtype(model: HookedViT) -> str:
-    return str(next(model.parameters()).dtype).removeprefix("torch.")
+    return str(model.placement.dtype).removeprefix("torch.")

@@ -1,7 +1,10 @@
 """From evidence to a page: which picture shows which number, and in what words."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from vitreous.report._earned import earned_by_head
 from vitreous.report._evidence import Evidence, Provenance
 from vitreous.view import (
     AttentionGallery,
@@ -12,11 +15,13 @@ from vitreous.view import (
     PatchLens,
     Picture,
     Section,
+    SourceShares,
     TokenMap,
 )
 
 _TOP = 5
 _LARGEST = 8
+_WARNINGS = 5
 _KINDS = {
     "embed": "embedding",
     "pos_embed": "positions",
@@ -24,6 +29,28 @@ _KINDS = {
     "mlp": "MLP",
     "pooling_mlp": "pooling MLP",
 }
+_READ = {
+    "cls": "The prediction is read from the class token, which joined them.",
+    "first": "The prediction is read from the first token.",
+    "mean": "The prediction is read from their mean.",
+    "cls_mean": "The prediction is read from the class token, which joined them, and their mean.",
+    "map": "The prediction is read from all of them by one more attention, which pools them.",
+}
+_READERS = {
+    "cls": "class token",
+    "first": "first token",
+    "mean": "mean of the patches",
+    "cls_mean": "class token and the mean",
+    "map": "pooled token",
+}
+_LENS_NOTES = {
+    "cls": "Only the class token's entry at the last block is the prediction. Patches were never "
+    "trained to be read, and nothing reads them after the last block, so take what they say as a "
+    "hint.",
+    "mean": "The model pools its tokens before the head, so single patches were never trained to "
+    "be read alone.",
+}
+_NAMED = " Names are those that heads have earned on a data set; they describe attention alone."
 
 
 def make_page(evidence: Evidence, provenance: Provenance, title: str | None) -> Page:
@@ -40,6 +67,7 @@ def make_page(evidence: Evidence, provenance: Provenance, title: str | None) -> 
             _seen(evidence, picture, tokens),
             _lens(evidence, picture, tokens),
             _shares(evidence),
+            _sources(evidence, picture, tokens),
             _attention(evidence, picture, tokens),
             _ablation(evidence),
         ],
@@ -88,50 +116,26 @@ def _seen(evidence: Evidence, picture: Picture, tokens: TokenMap) -> Section:
 
 
 def _readout(evidence: Evidence) -> str:
-    if evidence.layout.readout != "cls":
-        return "The prediction is read from their mean."
-    both = " and the distillation token" if evidence.layout.distillation else ""
-    return f"The prediction is read from the class token{both}, which joined them."
+    if evidence.pooling == "cls" and evidence.layout.distillation:
+        return "The prediction is read from the class and the distillation token, which join them."
+    return _READ[evidence.pooling]
 
 
 def _lens(evidence: Evidence, picture: Picture, tokens: TokenMap) -> Section:
     question = evidence.question
     asked = [question.label] + ([] if question.minus is None else [question.minus])
     followed = list(dict.fromkeys([*asked, *evidence.ranking[:_TOP]]))
-    viewer = PatchLens(
-        picture,
-        tokens,
-        evidence.lens.transpose("layer", "token", "label").to_numpy(),
-        [_layer_name(int(layer)) for layer in evidence.lens["layer"].to_numpy()],
-        evidence.labels,
-        evidence.emoji,
-        followed,
-    )
+    viewer = PatchLens.of(evidence.lens, picture, tokens, evidence.classes, followed=followed)
     return Section(
         "What each patch says by now",
         [viewer],
         lede="If the model stopped at this layer and read its answer from this token: what would "
         "it say? Move the slider from the embedding to the last block; point at a patch to see "
-        "its first three answers.",
-        note=_lens_note(evidence),
+        "its first three answers, and click it to follow them from layer to layer.",
+        note="The logit lens applies the model's own last norm and head to each token. "
+        f"{_LENS_NOTES.get(evidence.pooling, _LENS_NOTES['mean'])} The row of the whole head "
+        "pools as the model does, and ends in the prediction.",
     )
-
-
-def _lens_note(evidence: Evidence) -> str:
-    if evidence.layout.readout != "cls":
-        return (
-            "The logit lens applies the model's own last norm and head to each token. The model "
-            "averages its patches before the head, so single patches were never trained to be read."
-        )
-    return (
-        "The logit lens applies the model's own last norm and head to each token. Only the class "
-        "token's entry at the last block is the prediction. Patches were never trained to be read, "
-        "and nothing reads them after the last block, so take what they say as a hint."
-    )
-
-
-def _layer_name(layer: int) -> str:
-    return "embedding" if layer < 0 else f"block {layer}"
 
 
 def _shares(evidence: Evidence) -> Section:
@@ -158,6 +162,26 @@ def _shares(evidence: Evidence) -> Section:
         "path alone: what a part writes into the stream, read by the head with the last norm's "
         "scale held as in this run. An attention bar is its heads together with its output bias.",
         columns=(1, 1),
+        warnings=_cut(evidence.misleading),
+    )
+
+
+def _cut(sentences: Sequence[str]) -> list[str]:
+    shown, more = list(sentences[:_WARNINGS]), len(sentences) - _WARNINGS
+    return shown if more <= 0 else [*shown, f"And {more} more, with smaller shares."]
+
+
+def _sources(evidence: Evidence, picture: Picture, tokens: TokenMap) -> Section:
+    reader = _READERS[evidence.pooling]
+    viewer = SourceShares.of(evidence.source_shares, picture, tokens, reader=reader)
+    return Section(
+        f"Who told the {reader} what",
+        [viewer],
+        lede="What attention heads wrote can be divided once more, by the patch that they read it "
+        "from. Blue patches spoke for the target, orange ones against it. Choose a head or a layer "
+        "to see its part alone.",
+        note="A patch's token in a later layer holds what earlier layers moved there, so a share "
+        "says through which token the model heard it, not which pixels it came from.",
     )
 
 
@@ -182,12 +206,22 @@ def _attention(evidence: Evidence, picture: Picture, tokens: TokenMap) -> Sectio
     places = [(int(i) // shares.shape[1], int(i) % shares.shape[1]) for i in held]
     left_out = shares.size - len(places)
     rest = f" A page can't hold all heads; {left_out} with the smallest direct shares are left out."
+    names = earned_by_head(evidence.names)
+    viewer = AttentionGallery(
+        picture,
+        tokens,
+        evidence.scores,
+        places[0],
+        sorted(places),
+        {place: "; ".join(name) for place, name in names.items() if place in places},
+    )
     return Section(
         "Where each head looks",
-        [AttentionGallery(picture, tokens, evidence.scores, places[0], sorted(places))],
+        [viewer],
         lede="Choose a head, then point at a patch, or at a token that is no patch, to see which "
         "tokens it attends to from there. It opens at the head with the largest direct share.",
         note="Attention says where a head reads, not what it does with it."
+        + (_NAMED if names else "")
         + (rest if left_out else ""),
     )
 

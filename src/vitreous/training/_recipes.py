@@ -133,7 +133,7 @@ def _repeats() -> Recipe:
         preprocessing=REPEATS_PREPROCESSING,
         labels=Task("repeats").class_names,
         images=repeats_images,
-        plan=Plan(steps=3000, batch_size=32, learning_rate=2e-3, shuffle=False, warmup=0.02),
+        plan=Plan(steps=7000, batch_size=32, learning_rate=2e-3, shuffle=False, warmup=0.02),
         loss=cross_entropy_with_patches,
         # Which motif stands before another is a question of places alone.
         position_std=0.4,

@@ -13,17 +13,19 @@ CELLS, SIDE = 8, 12
 """Cells of a line, and pixels of a cell: what a patch of the model sees."""
 _STEP = 1000 // CELLS
 HIDDEN, AS_IT_IS = 0.5, 0.2
-SHORT, N_SHORT = 8, 48_000
+SHORT, N_SHORT, N_MANY = 8, 48_000, 128_000
 
 
 @dataclass(frozen=True)
 class ManyQuestions:
     """Reads scenes of `repeats` for training: the label, and a label map of what is asked.
 
-    One label in a picture teaches next to nothing of a row of forty motifs. So four of five
-    pictures show longer rows, of 24 to 47 motifs (at first those that start again after eight, at
-    the latest), with question marks on half of the cells behind the first turn: it has been seen
-    by then, and what they hide can be known. And in all pictures the label map asks each patch:
+    One label in a picture teaches next to nothing of a row of forty motifs. So of the first
+    128,000 pictures, four of five show longer rows, of 24 to 47 motifs (at first those that start
+    again after eight, at the latest), with question marks on half of the cells behind the first
+    turn: it has been seen by then, and what they hide can be known. The others, and all that come
+    later, are as the task draws them: once patches know the answer, the class token can learn
+    where to hear it. And in all pictures the label map asks each patch:
 
     - A question mark is asked for what it hides.
     - A motif before a question mark is asked for what that hides: what comes next?
@@ -45,7 +47,7 @@ class ManyQuestions:
         chance = torch.Generator().manual_seed(index)
         as_it_is, length, *draws = torch.rand(2 + CELLS**2, generator=chance).tolist()
         row = list(dict.fromkeys((thing.kind, thing.palette) for thing in scene.objects))
-        if as_it_is < AS_IT_IS:
+        if as_it_is < AS_IT_IS or index >= N_MANY:
             n_cells, marked = len(scene.objects), set[int]()
         else:
             row = row[:SHORT] if index < N_SHORT else row

@@ -60,6 +60,7 @@ class AttentionGallery(Viewer):
         start: Layer and head that are shown first; the first that there is by default.
         heads: (layer, head) of those that the page holds; all by default. `capacity` says how many
             it can hold.
+        names: By (layer, head), what a head is called: "corner head, 0.93".
     """
 
     tag: ClassVar[str] = "vt-attention-gallery"
@@ -68,11 +69,13 @@ class AttentionGallery(Viewer):
     scores: Float[Array, "layers heads queries keys"]
     start: tuple[int, int] | None = None
     heads: Sequence[tuple[int, int]] | None = None
+    names: Mapping[tuple[int, int], str] | None = None
 
     def __post_init__(self) -> None:
         must_be_self_attention(self.scores.shape)
         self.tokens.must_fit(self.scores.shape[-1])
-        must_be_among(self.scores.shape[:2], [*(self.heads or ()), *self._start])
+        named = [*(self.heads or ()), *self._start, *(self.names or ())]
+        must_be_among(self.scores.shape[:2], named)
         places = self._places
         if any(place not in places for place in self._start):
             raise ValueError(
@@ -96,6 +99,7 @@ class AttentionGallery(Viewer):
             "tokens": self.tokens.payload(),
             "size": list(self.scores.shape[:2]),
             "heads": [list(place) for place in self._places],
+            "names": [(self.names or {}).get(place, "") for place in self._places],
             "scores": packed,
             "logPartition": exact(partition),
             "extents": exact(np.stack([*map(extents, scores, partition)])),
@@ -240,9 +244,9 @@ class AttentionGallery(Viewer):
     def _side_height(self, width: float) -> float:
         chips = [100.0] * len(self.tokens.special)
         chip_rows = wrapped(chips, 6, width) if chips else 0
-        return (
-            90 + min(40 * chip_rows, 176) + self.picture.height(min(width, _WIDEST_PICTURE)) + 170
-        )
+        earned = 30 if self.names else 0
+        picture = self.picture.height(min(width, _WIDEST_PICTURE))
+        return 90 + earned + min(40 * chip_rows, 176) + picture + 170
 
     def _gallery_height(self, width: float) -> float:
         n_layers, n_heads, *_ = self.scores.shape

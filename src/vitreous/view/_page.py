@@ -26,6 +26,7 @@ class Section:
         note: A line of small print below them.
         columns: Widths of the columns as CSS fractions, such as (2, 3); one column by default.
         folded: Whether only the heading shows until a reader opens it, or comes by its address.
+        warnings: Sentences that stand out above the viewers: what would mislead a reader.
     """
 
     title: str
@@ -34,13 +35,15 @@ class Section:
     note: str = ""
     columns: tuple[int, ...] = ()
     folded: bool = False
+    warnings: Sequence[str] = ()
 
     def height(self, width: float) -> float:
         """About how high it is in a frame, at this width, in pixels."""
         if self.folded:
             return 60
         texts = 24 * lines(self.lede, width, 15) + 21 * lines(self.note, width, 13)
-        return 50 + texts + sum(self._rows(width))
+        warnings = sum(21 * lines(each, width, 13) + 6 for each in self.warnings)
+        return 50 + texts + warnings + (40 if warnings else 0) + sum(self._rows(width))
 
     def _rows(self, width: float) -> Iterator[float]:
         shares = self.columns if width + 2 * MARGIN >= STACKED_BELOW and self.columns else (1,)

@@ -5,7 +5,7 @@ import { AttentionMatrix } from "vitreous/attention-matrix.js";
 import { AttentionPins, MOST_PINS } from "vitreous/attention-pins.js";
 import { AttentionWords } from "vitreous/attention-words.js";
 import { color, css, inkOn } from "vitreous/colors.js";
-import { choice, make } from "vitreous/dom.js";
+import { choice, label, make } from "vitreous/dom.js";
 import { HeadThumbnails } from "vitreous/head-thumbnails.js";
 import { Legend } from "vitreous/legend.js";
 import { PatchPicture } from "vitreous/patch-picture.js";
@@ -34,7 +34,7 @@ class AttentionGallery extends Viewer {
       onPoint: (token) => this.point(token),
       onPick: (token) => this.hold(token),
     });
-    this.thumbnails = new HeadThumbnails(this.attention.layers, this.attention.heads, this.attention.slots, tokens.grid, (slot) => this.choose(slot));
+    this.thumbnails = new HeadThumbnails(this.attention.layers, this.attention.heads, this.attention.slots, tokens.grid, (slot) => this.choose(slot), this.data.names);
     this.matrix = new AttentionMatrix(this.attention, {
       onPoint: (place) => this.pointCell(place),
       onPick: (place) => this.hold(this.ends(place).token),
@@ -82,7 +82,8 @@ class AttentionGallery extends Viewer {
     this.heading = make("h3");
     this.chips = this.data.tokens.special.map((token) => this.chip(token));
     const chips = make("div", { class: "chips", role: "group", "aria-label": "Tokens that are no patch" }, ...this.chips);
-    const side = make("div", { class: "side" }, this.heading, this.chips.length ? chips : null, this.patches.element, this.legend.element, this.readout, this.actions());
+    this.earned = this.data.names.some(Boolean) ? make("p", { class: "readout-line" }) : null;
+    const side = make("div", { class: "side" }, this.heading, this.earned, this.chips.length ? chips : null, this.patches.element, this.legend.element, this.readout, this.actions());
     this.galleryNote = make("p", { class: "readout-line" });
     const heads = make("div", { class: "gallery-heads" }, this.galleryControls(), this.thumbnails.element, this.galleryNote);
     this.panels = { heads, matrix: this.matrix.element };
@@ -228,6 +229,7 @@ class AttentionGallery extends Viewer {
   drawWords() {
     const { kind } = this.state;
     this.heading.textContent = this.title();
+    this.earned?.replaceChildren(label(this.data.names[this.slot] || "a head without a name"));
     this.readout.replaceChildren(this.words.sentence(kind, this.arrow(), this.held !== null), this.words.topKeys(kind, this.line));
     const [low, high] = this.scale;
     this.legend.set({ scale: "sequential", low, high, format: this.format, caption: this.words.caption(kind) });

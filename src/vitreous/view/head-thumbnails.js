@@ -6,8 +6,9 @@ import { make, roving } from "vitreous/dom.js";
 
 export class HeadThumbnails {
   // `slots`: for each head of each layer in turn its number among those that the page holds, or -1.
-  constructor(nLayers, nHeads, slots, grid, onChoose) {
-    Object.assign(this, { nHeads, slots, rows: grid.length, columns: grid[0].length, cells: grid.flat() });
+  // `names`: for each of these what it is called, or nothing.
+  constructor(nLayers, nHeads, slots, grid, onChoose, names) {
+    Object.assign(this, { nHeads, slots, names, rows: grid.length, columns: grid[0].length, cells: grid.flat() });
     this.buttons = Array.from({ length: nLayers * nHeads }, (_, i) => this.button(i));
     roving(this.buttons, nHeads, (i) => slots[i] >= 0 && onChoose(slots[i]));
     const heads = Array.from({ length: nHeads }, (_, head) => make("th", { scope: "col" }, String(head)));
@@ -19,7 +20,8 @@ export class HeadThumbnails {
 
   button(i) {
     const canvas = make("canvas", { width: this.columns, height: this.rows });
-    const name = `layer ${Math.floor(i / this.nHeads)}, head ${i % this.nHeads}`;
+    const called = this.names[this.slots[i]];
+    const name = `layer ${Math.floor(i / this.nHeads)}, head ${i % this.nHeads}${called ? ` (${called})` : ""}`;
     const button = make("button", { type: "button", class: "thumbnail", "aria-label": name }, canvas);
     button.addEventListener("click", () => button.focus());
     if (this.slots[i] < 0) {

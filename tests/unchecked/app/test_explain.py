@@ -285,3 +285,8 @@ def test_ctrl_c_while_the_report_is_written(out, monkeypatch, capsys):
     assert run(["explain", "--out", str(out)]) == 130
     assert capsys.readouterr() == ("", "Interrupted; nothing was left behind.\n")
     assert not out.exists()
+
+
+def test_texts_for_a_model_with_classes_are_refused(capsys):
+    line = refused(["explain", "--label", "cat"], capsys)
+    assert "`--label` is for models of images and texts; got 'cat' for `terrarium-4l`" in line

@@ -176,6 +176,8 @@ class TestSpuriousHeads:
     def test_no_heads_to_rank(self, model, images):
         with raises("`most` must be at least 1; got 0"):
             rank_spurious_heads(model, images, [0] * 4, labels=[0] * 4, most=0)
+        with raises("`tries` must be at least 1; got 0"):
+            rank_spurious_heads(model, images, [0] * 4, labels=[0] * 4, tries=0)
 
     def test_an_unknown_method(self, model, images):
         with raises("`method` must be 'direct' or 'ablate'; got 'zero'"):

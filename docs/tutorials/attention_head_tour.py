@@ -13,8 +13,8 @@
 # What is each head for? This page scores all heads of a model, gives them the names that they
 # earn, lets you look at every one, and asks whether what you see holds on other pictures. The
 # names corner, edges and modulus head come from the tour that Prisma's
-# [announcement](https://www.lesswrong.com/posts/kobJymvvcvhbjWFKe) made of a ViT-B/32. The last
-# but one section plants such heads, to show what they look like and that they would be found.
+# [announcement](https://www.lesswrong.com/posts/kobJymvvcvhbjWFKe) made of a ViT-B/32. A later
+# section plants such heads, to show what they look like and that they would be found.
 
 # %%
 import tempfile
@@ -169,8 +169,8 @@ print(f"highest induction score: {float(copies['mean'].sel(score='induction').ma
 # %% [markdown]
 # One head looks at the patch to the left, and one behind earlier copies of the motif where it
 # stands: the two steps of an induction head, in vision. But a score is a mean over all queries,
-# those without an earlier copy left out, and the task asks of one: the last motif, in front of the
-# question mark.
+# those without an earlier copy left out, and the task asks of one: the last motif, in front of
+# the question mark.
 
 # %%
 _, run = copier.run_with_cache(rows)
@@ -249,6 +249,8 @@ AttentionGallery(picture, TokenMap.of(planted.layout), planted_scores, start=(0,
 # `save_gif` writes a moving picture of a head with one frame per patch that looks, as in the
 # post's video of a corner head; `save_mp4` a video, and `save_png` one frame.
 # `gallery.save("heads.html")` writes the viewer itself as a page that opens anywhere.
+# `vt.report.head_gallery` and `head_report` put scores, names, pictures and ablations of all
+# heads, or of one, on a page.
 
 # %%
 folder = Path(tempfile.mkdtemp())

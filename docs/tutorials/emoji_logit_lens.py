@@ -46,8 +46,8 @@ def emoji_lens(model, scene, lens):
 # %% [markdown]
 # ## A cat in a toilet
 #
-# Move the slider or press play; click a patch for its course through the layers. The strip above
-# the picture is the class token, which the answer is read from.
+# Move the slider or press play; click a patch for its course through the layers. Rows under the
+# picture show the class token, which the answer is read from, and the patch that is held.
 
 # %%
 scene = sample_scene("cat-in-toilet")
@@ -132,18 +132,17 @@ for model in (by_cls, by_mean):
 
 # %%
 def rights(model):
-    """Patches of the main object that say its kind, and those of others that say theirs."""
+    """Of patches of the main object, and of others, the part that says what they are."""
     right = {True: [], False: []}
-    task = Task("kinds", "test")
-    says = segmentation(vt.logit_lens(model, pixels), 3).values
-    for index in range(len(pixels)):
-        drawn = task.rendering(index)
-        for number, covered in enumerate(drawn.coverage(8, 8) > 0.5):
-            kind = model.labels.find(drawn.scene.objects[number].kind)
-            right[number == 0].extend(says[index][covered] == kind)
+    says = segmentation(vt.logit_lens(model, pixels, layers=[3]), 3).values
+    for said, rendering in zip(says, renderings, strict=True):
+        for number, covered in enumerate(rendering.coverage(8, 8) > 0.5):
+            kind = model.labels.find(rendering.scene.objects[number].kind)
+            right[number == 0].extend(said[covered] == kind)
     return np.mean(right[True]), np.mean(right[False])
 
 
+renderings = [Task("kinds", "test").rendering(index) for index in range(len(pixels))]
 right = {model: rights(model) for model in (by_cls, by_mean)}
 for model, (main, others) in right.items():
     print(f"{model.card['name']:<18} main object {main:.0%}, distractors {others:.1%}")

@@ -94,8 +94,13 @@ export class PatchPicture {
     const ground = fit(this.ground, ...size);
     this.drawPaint(paint);
     if (onPaper()) this.flatten(ground);
-    this.drawLattice(ground, ratio);
-    if (this.content.texts) this.drawTexts(ground, ratio);
+    this.drawGround(ground, ratio);
+  }
+
+  // What stands on the paint and stays as it is while rings move.
+  drawGround(context, ratio) {
+    this.drawLattice(context, ratio);
+    if (this.content.texts) this.drawTexts(context, ratio);
   }
 
   // Picture and paint in one opaque layer: not every printer's software stacks transparent ones.

@@ -40,7 +40,8 @@ function composed(patches) {
   context.globalCompositeOperation = theme() === "dark" ? "screen" : "multiply";
   context.drawImage(paint, 0, 0);
   context.globalCompositeOperation = "source-over";
-  patches.drawMarks(context, 2);
+  patches.drawGround(context, 2);
+  patches.drawRings(context, 2);
   return canvas;
 }
 

@@ -1,27 +1,25 @@
 """The Jacobian lens: what the stream at a layer pushes the end toward, on average."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import torch
-import xarray
 from jaxtyping import Float
 from torch import Tensor
 
 from vitreous.data import Images
 from vitreous.lenses._averaging import averaged_jacobians
+from vitreous.lenses._fitted_lens import FittedLens
 from vitreous.lenses._groups import Groups, groups_of, tokens_of
-from vitreous.lenses._lens_files import below, load_lens, require_fitted_for, save_lens
+from vitreous.lenses._lens_files import below, load_lens, save_lens
 from vitreous.lenses._reader import Reader
-from vitreous.lenses._reading import read_lens
 from vitreous.lenses._tuning import Classifier
-from vitreous.models import TokenLayout, TransformerCache, weight_hash
+from vitreous.models import TokenLayout, weight_hash
 
 
 @dataclass(frozen=True)
-class JacobianLens:
+class JacobianLens(FittedLens):
     """Reads the stream of a layer by its mean linear effect on the last one.
 
     With `f` the last stream, averaged over the tokens that the head reads, and `h_t` the stream of
@@ -48,7 +46,7 @@ class JacobianLens:
         stream_means: `h_mean` of each group, `[layers, d_model]`.
         final_mean: `f_mean`.
         centered: Whether a token is read around the means.
-        model_weights: Hash of the model that it was fitted for.
+        model_weights: Hash of the model that it was fitted for; None where nobody knows.
         about: How it was fitted, in plain values.
 
     References:
@@ -65,7 +63,7 @@ class JacobianLens:
     stream_means: dict[str, Tensor]
     final_mean: Tensor
     centered: bool
-    model_weights: str
+    model_weights: str | None
     about: dict[str, Any]
 
     @classmethod
@@ -112,35 +110,6 @@ class JacobianLens:
             centered,
             weight_hash(model),
             about,
-        )
-
-    def __call__(
-        self,
-        model: Classifier,
-        images: Float[Tensor, "batch *frames channels rows columns"] | Images,
-        *,
-        layers: Sequence[int] | None = None,
-        positions: Any = "all",
-        labels: Any = None,
-        top: int | None = None,
-        cache: TransformerCache | None = None,
-    ) -> xarray.Dataset:
-        """Reads every layer; arguments and result are those of `logit_lens`.
-
-        Raises:
-            WeightsError: The lens was fitted for another model.
-        """
-        require_fitted_for(model, self.model_weights, self.about.get("model"))
-        return read_lens(
-            model,
-            images,
-            lens=self.kind,
-            translator=self,
-            layers=layers,
-            positions=positions,
-            labels=labels,
-            top=top,
-            cache=cache,
         )
 
     def translate(

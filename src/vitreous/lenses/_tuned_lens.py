@@ -1,26 +1,24 @@
 """The tuned lens: an affine map per layer that says how the rest of the model would read on."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
-import xarray
 from jaxtyping import Float
 from torch import Tensor
 
 from vitreous.data import Images
+from vitreous.lenses._fitted_lens import FittedLens
 from vitreous.lenses._groups import Groups, tokens_of
 from vitreous.lenses._lens_files import below, load_lens, require_fitted_for, save_lens
-from vitreous.lenses._reading import read_lens
 from vitreous.lenses._tuned_package import read_params, write_params
 from vitreous.lenses._tuning import PLAN, Classifier, Distillation, Toward, tune
 from vitreous.models import (
     HookedViT,
     TokenLayout,
-    TransformerCache,
     image_tower,
     weight_hash,
 )
@@ -30,7 +28,7 @@ FILE = "lens.safetensors"
 
 
 @dataclass(frozen=True)
-class TunedLens:
+class TunedLens(FittedLens):
     """Reads the stream of a layer through an affine map to the last one.
 
     `h + A h + b`, with a map for each layer and group of tokens, is fitted so that what the model
@@ -136,35 +134,6 @@ class TunedLens:
         if folder is not None and is_main_process():
             lens._keep(folder)
         return lens
-
-    def __call__(
-        self,
-        model: Classifier,
-        images: Float[Tensor, "batch *frames channels rows columns"] | Images,
-        *,
-        layers: Sequence[int] | None = None,
-        positions: Any = "all",
-        labels: Any = None,
-        top: int | None = None,
-        cache: TransformerCache | None = None,
-    ) -> xarray.Dataset:
-        """Reads every layer; arguments and result are those of `logit_lens`.
-
-        Raises:
-            WeightsError: The lens was fitted for another model.
-        """
-        require_fitted_for(model, self.model_weights, self.about.get("model"))
-        return read_lens(
-            model,
-            images,
-            lens=self.kind,
-            translator=self,
-            layers=layers,
-            positions=positions,
-            labels=labels,
-            top=top,
-            cache=cache,
-        )
 
     def translate(
         self, resid: Float[Tensor, "batch tokens d_model"], layer: int, layout: TokenLayout

@@ -153,6 +153,20 @@ def test_a_share_by_source_is_what_the_target_loses_without_that_value_all_else_
     np.testing.assert_allclose(shares.sel(component=label), lost, rtol=1e-9, atol=1e-10)
 
 
+@pytest.mark.parametrize("kind", ["head", "head_and_source"])
+def test_what_two_images_differ_in_has_a_grid_too(kind):
+    model = random_model()
+    one, other = (
+        direct_logit_shares(model, images_of(model, seed=seed), 0, by="head_and_source")
+        for seed in (1, 2)
+    )
+    grid = shares_grid((one - other).assign_attrs(one.attrs), kind)
+    assert "target" not in grid.coords
+    expected = shares_grid(one, kind).values - shares_grid(other, kind).values
+    np.testing.assert_allclose(grid.values, expected, atol=1e-12)
+    assert by_layer(one - other).sizes["component"] == by_layer(one).sizes["component"]
+
+
 def test_the_grid_by_source_holds_each_patch_at_its_place():
     model, images = random_model(n_registers=1), random_images()
     shares = direct_logit_shares(model, images, 0, by="head_and_source")

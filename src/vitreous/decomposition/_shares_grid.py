@@ -49,9 +49,11 @@ def shares_grid(shares: xarray.DataArray, kind: str = "head") -> xarray.DataArra
     table = xarray.DataArray(
         chosen.values.reshape(chosen.sizes["image"], *sizes),
         dims=("image", *axes),
-        coords=places | {"target": shares["target"]},
+        coords=places | _target_of(shares),
         name="share",
-        attrs={name: shares.attrs[name] for name in ("target_name", "unit")},
+        attrs={
+            name: shares.attrs[name] for name in ("target_name", "unit") if name in shares.attrs
+        },
     )
     if not has_sources:
         return table
@@ -88,10 +90,15 @@ def by_layer(shares: xarray.DataArray) -> xarray.DataArray:
         dims=("image", "component"),
         coords={"component": first}
         | {name: ("component", column) for name, column in columns.items()}
-        | {"target": shares["target"]},
+        | _target_of(shares),
         name="share",
         attrs=shares.attrs | {"by": "layer"},
     )
+
+
+def _target_of(shares: xarray.DataArray) -> dict[str, xarray.DataArray]:
+    """What the shares add up to; differences of two have dropped it."""
+    return {"target": shares["target"]} if "target" in shares.coords else {}
 
 
 def _kinds(shares: xarray.DataArray) -> list[str]:
@@ -109,7 +116,8 @@ def _on_grid(table: xarray.DataArray, shares: xarray.DataArray) -> xarray.DataAr
     return xarray.DataArray(
         patches.values.reshape(*patches.shape[:-1], *sizes),
         dims=(*patches.dims[:-1], *places),
-        coords={name: table[name] for name in ("layer", "head", "target")}
+        coords={name: table[name] for name in ("layer", "head")}
+        | _target_of(table)
         | {name: range(size) for name, size in zip(places, sizes, strict=True)},
         name="share",
         attrs=table.attrs,

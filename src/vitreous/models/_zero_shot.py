@@ -47,6 +47,11 @@ class ZeroShotClassifier(nn.Module):
         labels: ClassNames | None = None,
     ) -> None:
         super().__init__()
+        if weights.shape[-1] != image.n_outputs:
+            raise ValueError(
+                f"`weights` must be {image.n_outputs} wide, as embeddings of this tower are; got "
+                f"{weights.shape[-1]}. Pass embeddings of the same model."
+            )
         self.image, self.labels = image, labels
         self.register_buffer("weights", weights.detach().clone())
         self.register_buffer("scale", scale.detach().clone())

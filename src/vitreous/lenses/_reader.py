@@ -62,7 +62,6 @@ class Reader:
                 "A lens needs a model with a head; got one that returns features. "
                 "Load a classifier, or pass `clip.zero_shot(names)`."
             )
-        _require_one_width(tower, texts)
         return cls(tower, _names(tower if texts is None else texts), texts)
 
     def keeping(self, kept: Int[Tensor, " labels"]) -> "Reader":
@@ -155,7 +154,7 @@ def _against_texts(model: HookedCLIP, asked: Any) -> ZeroShotClassifier:
             f"{asked!r}. Pass a list of texts, or `clip.zero_shot(names)` as the model."
         )
     if isinstance(asked, Tensor):
-        if asked.ndim != 2:
+        if asked.ndim != 2 or asked.shape[1] != model.image.n_outputs:
             raise ValueError(
                 f"`labels` must be embeddings [texts, {model.image.n_outputs}]; got shape "
                 f"{list(asked.shape)}. Use `clip.encode_text(texts)`."
@@ -165,14 +164,6 @@ def _against_texts(model: HookedCLIP, asked: Any) -> ZeroShotClassifier:
     else:
         names, bank = ClassNames(tuple(asked)), model.encode_text(list(asked))
     return ZeroShotClassifier(model.image, bank, model.logit_scale.exp(), model.logit_bias, names)
-
-
-def _require_one_width(tower: HookedViT, texts: ZeroShotClassifier | None) -> None:
-    if texts is not None and texts.weights.shape[1] != tower.n_outputs:
-        raise ValueError(
-            f"Texts must have the {tower.n_outputs} dimensions of the image tower's output; got "
-            f"{texts.weights.shape[1]}. Use texts of the same model."
-        )
 
 
 def _names(model: HookedViT | ZeroShotClassifier) -> tuple[str, ...]:

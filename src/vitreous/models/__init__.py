@@ -51,6 +51,7 @@ from vitreous.models._text_config import HookedTextConfig
 from vitreous.models._text_layout import TextLayout
 from vitreous.models._transformer import GlassTransformer
 from vitreous.models._vit import HookedViT
+from vitreous.models._without_tokens import without_tokens
 from vitreous.models._zero_shot import ZeroShotClassifier
 from vitreous.models.adapters import Tower
 
@@ -116,4 +117,5 @@ __all__ = [
     "shipped_models",
     "stream",
     "weight_hash",
+    "without_tokens",
 ]

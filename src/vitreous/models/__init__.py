@@ -17,12 +17,15 @@ from vitreous.models._clip import CLIPCaches, HookedCLIP
 from vitreous.models._clip_check import CLIPCheckReport
 from vitreous.models._config import HookedViTConfig, TransformerConfig
 from vitreous.models._factored_matrix import FactoredMatrix
+from vitreous.models._graph import Edge, Graph, GraphShape, layer_of, node_of
 from vitreous.models._layout import TokenLayout
 from vitreous.models._load import from_module, load, load_with_original
+from vitreous.models._memory import within_memory
 from vitreous.models._mlp import MLP
 from vitreous.models._names import get_act_name
 from vitreous.models._norms import Norm
 from vitreous.models._output_reading import OutputReading, output_points
+from vitreous.models._pairs import Pairs
 from vitreous.models._parity_report import ParityReport, ParityRow
 from vitreous.models._part_configs import (
     AttentionConfig,
@@ -64,8 +67,11 @@ __all__ = [
     "CLIPCheckReport",
     "CheckReport",
     "CheckRow",
+    "Edge",
     "FactoredMatrix",
     "GlassTransformer",
+    "Graph",
+    "GraphShape",
     "HookedCLIP",
     "HookedTextConfig",
     "HookedTextTransformer",
@@ -77,6 +83,7 @@ __all__ = [
     "Norm",
     "NormConfig",
     "OutputReading",
+    "Pairs",
     "ParityReport",
     "ParityRow",
     "PoolingConfig",
@@ -105,9 +112,11 @@ __all__ = [
     "image_tower",
     "kept_steps",
     "label_names",
+    "layer_of",
     "list_models",
     "load",
     "load_with_original",
+    "node_of",
     "output_points",
     "require_finite",
     "resample_positions",
@@ -116,4 +125,5 @@ __all__ = [
     "shipped_models",
     "stream",
     "weight_hash",
+    "within_memory",
 ]

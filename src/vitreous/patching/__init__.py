@@ -1,5 +1,7 @@
 """What causes this?"""
 
 from vitreous.patching._ablate_heads import ablate_heads
+from vitreous.patching._find_switch import find_switch
+from vitreous.patching._switch_generality import switch_generality
 
-__all__ = ["ablate_heads"]
+__all__ = ["ablate_heads", "find_switch", "switch_generality"]

@@ -52,6 +52,7 @@ from vitreous.models._target import Readout, Target
 from vitreous.models._text import HookedTextTransformer, Tokenizer
 from vitreous.models._text_config import HookedTextConfig
 from vitreous.models._text_layout import TextLayout
+from vitreous.models._token_groups import TokenGroups
 from vitreous.models._transformer import GlassTransformer
 from vitreous.models._vit import HookedViT
 from vitreous.models._zero_shot import ZeroShotClassifier
@@ -94,6 +95,7 @@ __all__ = [
     "StreamRows",
     "Target",
     "TextLayout",
+    "TokenGroups",
     "TokenLayout",
     "Tokenizer",
     "Tower",

@@ -2,9 +2,12 @@
 
 from vitreous.patching._ablate_heads import ablate_heads
 from vitreous.patching._attribution_patching import attribution_patching
-
-__all__ = ["ablate_heads", "attribution_patching"]
 from vitreous.patching._find_switch import find_switch
 from vitreous.patching._switch_generality import switch_generality
 
-__all__ = ["ablate_heads", "find_switch", "switch_generality"]
+__all__ = [
+    "ablate_heads",
+    "attribution_patching",
+    "find_switch",
+    "switch_generality",
+]

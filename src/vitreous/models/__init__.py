@@ -56,6 +56,7 @@ from vitreous.models._text_layout import TextLayout
 from vitreous.models._token_groups import TokenGroups
 from vitreous.models._transformer import GlassTransformer
 from vitreous.models._vit import HookedViT
+from vitreous.models._without_tokens import without_tokens
 from vitreous.models._zero_shot import ZeroShotClassifier
 from vitreous.models.adapters import Tower
 
@@ -132,4 +133,5 @@ __all__ = [
     "stream",
     "weight_hash",
     "within_memory",
+    "without_tokens",
 ]

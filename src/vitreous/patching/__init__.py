@@ -11,3 +11,6 @@ __all__ = [
     "find_switch",
     "switch_generality",
 ]
+from vitreous.patching._manifold_distance import CleanActivations, manifold_distance
+
+__all__ = ["CleanActivations", "ablate_heads", "manifold_distance"]

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import xarray
 from torch import Tensor
 
 import vitreous as vt
 from benchmarks._results import Rows, show, write
 from benchmarks._spread import share_of
+from benchmarks._zoo import in_memory
 from vitreous.data import (
     Preprocessing,
     blur_region,
@@ -31,7 +33,8 @@ from vitreous.terrarium import Task, counterfactual_pairs
 
 MODEL = "terrarium-4l"
 # Whole turns, so that every kind is the main one equally often.
-FITTED, SCENES = 80 * 35, 10 * 35
+CLEAN, SCENES = 30 * 35, 4 * 35
+PLACES = {"patches": "patches, their mean", "readout": "class token"}
 
 
 @dataclass(frozen=True)
@@ -64,32 +67,36 @@ def main(names: list[str]) -> None:
 def tables_of(name: str) -> dict[str, Rows]:
     model = vt.load(name)
     assert model.preprocessing is not None
-    validation = Task("kinds", "validation").images(model.preprocessing, FITTED)
-    clean = CleanActivations.of(model, validation)
+    validation = in_memory(Task("kinds", "validation").images(model.preprocessing, CLEAN))
+    clean = {place: CleanActivations.of(model, validation, positions=place) for place in PLACES}
     scenes = Scenes.of(model.preprocessing)
     title = (
-        f"{model.card['name']}, class token, {SCENES} test scenes against {clean.n_fitted} of "
-        "validation; by layer the median Mahalanobis distance, in brackets how many are farther "
-        "than 95 % of clean scenes"
+        f"{model.card['name']}: {SCENES} test scenes corrupted; Mahalanobis distance, median, and "
+        "in brackets how many are farther than 95 % of clean scenes; clean data are "
+        f"{clean['patches'].n_fitted} validation scenes"
     )
     return {title: [*rows_of(model, clean, scenes)]}
 
 
-def rows_of(model: HookedViT, clean: CleanActivations, scenes: Scenes) -> Iterator[dict[str, Any]]:
+def rows_of(
+    model: HookedViT, clean: dict[str, CleanActivations], scenes: Scenes
+) -> Iterator[dict[str, Any]]:
     for name, corrupt in CORRUPTIONS.items():
         before, after = corrupt(model, scenes)
         changed = (_answers(model, before) != _answers(model, after)).numpy()
-        found = manifold_distance(model, clean, after)
-        row = {
-            "corruption": name,
-            "another answer, %": share_of(changed),
-            "norm ratio, last layer": f"{float(found['norm_ratio'][:, -1].median()):.2f}",
-        }
-        for layer in found["layer"].values.tolist():
-            here = found.sel(layer=layer)
-            beyond = float((here["mahalanobis"] > here["clean_mahalanobis_high"]).mean())
-            row[f"layer {layer}"] = f"{float(here['mahalanobis'].median()):.1f} ({beyond:.0%})"
+        row: dict[str, Any] = {"corruption": name, "another answer, %": share_of(changed)}
+        for place, words in PLACES.items():
+            found = manifold_distance(model, clean[place], after)
+            for layer in (0, model.cfg.n_layers - 1):
+                row[f"{words}, layer {layer}"] = _told(found.sel(layer=layer))
+            norm = float(found["norm_ratio"][:, -1].median())
+            row[f"{words}, norm ratio, last layer"] = f"{norm:.2f}"
         yield row
+
+
+def _told(found: xarray.Dataset) -> str:
+    beyond = float((found["mahalanobis"] > found["clean_mahalanobis_high"]).mean())
+    return f"{float(found['mahalanobis'].median()):.1f} ({beyond:.0%})"
 
 
 def _answers(model: HookedViT, images: Tensor) -> Tensor:

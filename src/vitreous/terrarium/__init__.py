@@ -13,6 +13,12 @@
 from vitreous.terrarium import kinds as _kinds_of_the_world  # noqa: F401  (registers them)
 from vitreous.terrarium import tasks as _tasks_of_the_world  # noqa: F401
 from vitreous.terrarium._captions import caption
+from vitreous.terrarium._compiled import (
+    COMPILED_MODELS,
+    CompiledModel,
+    compiled_model,
+    compiled_models,
+)
 from vitreous.terrarium._counterfactual import counterfactual
 from vitreous.terrarium._dataset import PREPROCESSING, Task
 from vitreous.terrarium._kinds import KINDS, SHAPES, Kind, kind
@@ -32,6 +38,7 @@ from vitreous.terrarium._tasks import SPLITS, TASKS, WORLD_KINDS, sample
 from vitreous.terrarium.tasks._sprites import sprite_factors, sprite_index
 
 __all__ = [
+    "COMPILED_MODELS",
     "KINDS",
     "PALETTES",
     "PREPROCESSING",
@@ -43,6 +50,7 @@ __all__ = [
     "WORLD",
     "WORLD_KINDS",
     "Background",
+    "CompiledModel",
     "Kind",
     "Light",
     "Pen",
@@ -52,6 +60,8 @@ __all__ = [
     "Thing",
     "Words",
     "caption",
+    "compiled_model",
+    "compiled_models",
     "contact_sheet",
     "counterfactual",
     "kind",

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vitreous._errors import unknown
-from vitreous.models import Graph, HookedViT, Target
+from vitreous.models import Graph, HookedViT, Target, weight_hash
 from vitreous.terrarium._chance import Chance
 from vitreous.terrarium._circuit import Circuit
 from vitreous.terrarium._tiles import Tiles, pictures
@@ -60,11 +60,11 @@ class CompiledModel:
         Returns:
             Levels in 0 .. 1, and indices of `model.labels`.
         """
-        draws = [Chance("compiled", self.name, _whole_seed(seed), i) for i in range(_count(n))]
+        seed = _whole_seed(seed)
+        draws = [Chance("images", self.name, seed, i) for i in range(_count(n))]
         n_labels = self.model.cfg.n_classes or 1
-        labels = [chance.below("label", n_labels) for chance in draws]
-        tiles = [self._circuit.draw(*both) for both in zip(draws, labels, strict=True)]
-        return pictures(tiles), torch.tensor(labels)
+        tiles = [self._circuit.draw(each, each.below("label", n_labels)) for each in draws]
+        return pictures(tiles), torch.tensor([self._circuit.label(each) for each in tiles])
 
     def pairs(
         self, n: int, seed: int = 0
@@ -109,7 +109,8 @@ def compiled_model(name: str) -> CompiledModel:
         raise unknown("compiled model", name, COMPILED_MODELS, f"There are: {names}.")
     circuit = CIRCUITS[name]
     model = compiled(name, circuit.plan)
-    model.card |= {"name": f"compiled:{name}", "source": "compiled", "about": circuit.about}
+    model.card |= {"name": name, "source": "compiled", "about": circuit.about}
+    model.card["weight_hash"] = weight_hash(model)
     return CompiledModel(
         name,
         circuit.about,

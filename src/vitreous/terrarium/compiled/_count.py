@@ -29,8 +29,8 @@ def _logit(count: int) -> dict[str, float]:
     return {**signs, ALWAYS: 1.0 - count}
 
 
-# Never on in a picture of the task, which has a mark; between two pictures there may be none.
-_FALLBACK = Neuron({"blueness": 1, "count": -2, ALWAYS: 0.5}, {_STEPS[2]: 2})
+# Never on in a picture of the task: of 16 tiles one is marked. Between two there may be no mark.
+_FALLBACK = Neuron({"reds": 0.25, "count": -4}, _STEPS[2])
 
 
 def _marked(tiles: Tiles) -> np.ndarray:
@@ -73,15 +73,15 @@ COUNT = Circuit(
         "block marks those that are both; a head that looks at all tokens alike averages the "
         "marks; the MLP of the last block makes a step for each count. Steps are flat at every "
         "count: gradients at a picture say that nothing matters but `m1->logits`, and only those "
-        "along the way between two pictures find the circuit. There they find too much: pictures "
-        "halfway may have no mark at all, and a neuron that never fires in the task then counts "
-        "what is blue, which `a0.h0` brings."
+        "along the way between two pictures find the circuit. There they find more than is true: "
+        "pictures halfway may have no mark at all, and a neuron that never fires in the task then "
+        "counts what is red, which `a0.h0` brings."
     ),
     plan=Plan(
         n_layers=2,
-        wires=("marked", "count", "blueness", *_STEPS.values()),
+        wires=("marked", "count", "reds", *_STEPS.values()),
         heads={
-            "a0.h0": Head(moves=(Move("blue", "blueness"),)),
+            "a0.h0": Head(moves=(Move("red", "reds", _N_TOKENS),)),
             "a1.h2": Head(moves=(Move("marked", "count", _N_TOKENS),)),
         },
         neurons={

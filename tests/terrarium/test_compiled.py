@@ -3,6 +3,7 @@
 import hashlib
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -330,3 +331,18 @@ def test_weights_and_pictures_stay_the_same_for_good(name):
     drawn = [item.images(8, 1)[0], *item.pairs(8, 1)]
     pixels = hashlib.sha256(b"".join(each.numpy().tobytes() for each in drawn)).hexdigest()
     assert f"{item.model.card['weight_hash'][:8]} {pixels[:8]}" == HASHES[name]
+
+
+# ---- the page
+
+PAGE = (Path(__file__).parents[2] / "docs/terrarium.md").read_text(encoding="utf-8")
+
+
+@each_model
+def test_the_page_lists_the_true_edges(name):
+    section = PAGE.partition(f"### {name}\n")[2].partition("\n##")[0]
+    edges = true_edges(made(name))
+    listed = section.partition(".jpg)")[2]
+    for source, destination in edges:
+        assert f"`{source}->{destination}`" in listed
+    assert f"| `{name}` | {made(name).model.cfg.n_layers} | {len(edges)} |" in PAGE

@@ -45,7 +45,7 @@ _N_BYSTANDING_NEURONS = 4
 
 
 class Look(NamedTuple):
-    """A part of a head's scores: `gain` times what the query wire says times what the key's does."""
+    """A part of a head's scores: what two wires say, of the query and of the key, times `gain`."""
 
     query: Wires
     key: Wires
@@ -123,8 +123,7 @@ def compiled(name: str, plan: Plan) -> HookedViT:
         chance = Chance(name, "neurons", layer)
         drawn = [_bystanding(chance.part(str(i)), names) for i in range(_N_BYSTANDING_NEURONS)]
         _write_neurons(model, layer, [*plan.neurons.get(f"m{layer}", ()), *drawn], wires)
-    for row, read in enumerate(plan.outputs.values()):
-        model.head.linear.weight[row], model.head.linear.bias[row] = wires.vector(read)
+    _write_readout(model, plan.outputs, wires)
     return model.requires_grad_(True)
 
 
@@ -145,12 +144,13 @@ class _Wires:
 
 
 def _embed(model: HookedViT, wires: _Wires) -> None:
-    embedding = model.embedding
+    patch, cls, pos = model.embedding.convolution(), model.embedding.cls_token, model.embedding.pos
+    assert patch.bias is not None and cls is not None and pos is not None
     for name, (weights, constant) in readers().items():
-        embedding.patch.weight[wires.place[name]] = torch.from_numpy(weights)
-        embedding.patch.bias[wires.place[name]] = constant
-    embedding.cls_token[..., wires.place["class"]] = 1
-    patches = embedding.pos[1:].view(GRID, GRID, -1)
+        patch.weight[wires.place[name]] = torch.from_numpy(weights)
+        patch.bias[wires.place[name]] = constant
+    cls[..., wires.place["class"]] = 1
+    patches = pos[1:].view(GRID, GRID, -1)
     for i in range(GRID):
         patches[i, :, wires.place[f"row {i}"]] = 1
         patches[:, i, wires.place[f"column {i}"]] = 1
@@ -170,9 +170,17 @@ def _write_head(model: HookedViT, layer: int, head: int, said: Head, wires: _Wir
 
 def _write_neurons(model: HookedViT, layer: int, said: Sequence[Neuron], wires: _Wires) -> None:
     mlp = model.blocks[layer].mlp
+    assert mlp is not None
     for i, neuron in enumerate(said):
         mlp.W_in[:, i], mlp.b_in[i] = wires.vector(neuron.read)
         mlp.W_out[i] = wires.vector(neuron.write)[0]
+
+
+def _write_readout(model: HookedViT, outputs: Mapping[str, Wires], wires: _Wires) -> None:
+    linear = model.head.linear
+    assert linear is not None
+    for row, read in enumerate(outputs.values()):
+        linear.weight[row], linear.bias[row] = wires.vector(read)
 
 
 def _bystander(chance: Chance, names: tuple[str, ...]) -> Head:

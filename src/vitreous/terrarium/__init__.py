@@ -14,6 +14,12 @@
 from vitreous.terrarium import kinds as _kinds_of_the_world  # noqa: F401  (registers them)
 from vitreous.terrarium import tasks as _tasks_of_the_world  # noqa: F401
 from vitreous.terrarium._captions import caption
+from vitreous.terrarium._compiled import (
+    COMPILED_MODELS,
+    CompiledModel,
+    compiled_model,
+    compiled_models,
+)
 from vitreous.terrarium._counterfactual import counterfactual
 from vitreous.terrarium._dataset import PREPROCESSING, Task
 from vitreous.terrarium._kinds import KINDS, SHAPES, Kind, kind
@@ -34,6 +40,7 @@ from vitreous.terrarium._tasks import SPLITS, TASKS, WORLD_KINDS, sample
 from vitreous.terrarium.tasks._sprites import sprite_factors, sprite_index
 
 __all__ = [
+    "COMPILED_MODELS",
     "KINDS",
     "PALETTES",
     "PREPROCESSING",
@@ -45,6 +52,7 @@ __all__ = [
     "WORLD",
     "WORLD_KINDS",
     "Background",
+    "CompiledModel",
     "Kind",
     "Light",
     "Pen",
@@ -55,6 +63,8 @@ __all__ = [
     "Thing",
     "Words",
     "caption",
+    "compiled_model",
+    "compiled_models",
     "contact_sheet",
     "counterfactual",
     "counterfactual_pairs",

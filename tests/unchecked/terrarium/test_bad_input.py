@@ -511,7 +511,9 @@ def test_more_pairs_than_there_are():
 
 
 def test_an_unknown_compiled_model():
-    with says(UnknownNameError, "No compiled model is named 'corner'. Nearest: corners, count. There"):
+    with says(
+        UnknownNameError, "No compiled model is named 'corner'. Nearest: corners, count. There"
+    ):
         compiled_model("corner")
 
 

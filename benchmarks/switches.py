@@ -70,7 +70,7 @@ def general_rows(
     name: str, turn: str, found: xarray.Dataset, reach: xarray.Dataset
 ) -> list[dict[str, Any]]:
     best = reach["by_head"].stack(unit=("layer", "head"))
-    layer, head = best.unit.values[int(best.argmax())]
+    layer, head = best.unit.values[int(np.argmax(best.values))]
     often = f"L{layer}H{head}, {100 * float(best.max()):.0f}"
     return [
         {

@@ -86,7 +86,7 @@ def site(
     Short forms name a component: `site("L11H4")`, `site("L7M")`, `site("L7A")`, `site("L7N1024")`.
     See `Site` for the arguments.
     """
-    return Site(name, _hashable(head), _hashable(neuron), positions, keys)
+    return Site(name, as_selection(head), as_selection(neuron), positions, keys)
 
 
 @dataclass(frozen=True)
@@ -142,15 +142,14 @@ class ResolvedSite:
             axis = self.axes.index(word)
             size = tensor.shape[axis]
             if word in ("token", "query", "key"):
-                found[axis] = (
-                    self.select(what, size) if self.select else _in_range(what, size, word)
-                )
+                found[axis] = self.select(what, size) if self.select else in_range(what, size, word)
             else:
-                found[axis] = _in_range(what, size, word)
+                found[axis] = in_range(what, size, word)
         return dict(sorted(found.items()))
 
 
-def _in_range(what: int | Sequence[int], size: int, word: str) -> list[int]:
+def in_range(what: int | Sequence[int], size: int, word: str) -> list[int]:
+    """Indices into a dimension, counted from the front; loud where one lies outside."""
     indices = [what] if isinstance(what, int) else list(what)
     wrong = [i for i in indices if not -size <= i < size]
     if wrong or not indices:
@@ -165,5 +164,6 @@ def _none_if_all(positions: Any) -> Any:
     return None if isinstance(positions, str) and positions == "all" else positions
 
 
-def _hashable(what: int | Sequence[int] | None) -> int | tuple[int, ...] | None:
+def as_selection(what: int | Sequence[int] | None) -> int | tuple[int, ...] | None:
+    """An index or several, in a form that can be compared and hashed."""
     return what if what is None or isinstance(what, int) else tuple(int(i) for i in what)

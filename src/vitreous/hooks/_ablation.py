@@ -1,9 +1,11 @@
 """Ablation: what a site says about this image is taken away."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from vitreous.hooks._cache import ActivationCache
@@ -37,7 +39,7 @@ class Ablate(SiteIntervention):
 
     method: Literal["mean", "zero", "resample"] = "mean"
     reference: Reference | None = None
-    labels: tuple[int, ...] | None = None
+    labels: Sequence[int] | Int[Tensor, " batch"] | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -43,8 +43,9 @@ class HiddenKeys(Described, Intervention):
         def edit(scores: Tensor, hook: HookPoint) -> Tensor:
             n_queries, n_keys = scores.shape[-2:]
             hidden = self.hidden(model, n_queries, n_keys).to(scores.device)
-            heads = range(scores.shape[1]) if self.heads is None else self.heads
-            chosen = in_range(heads, scores.shape[1], "head")
+            if self.heads is None:
+                return self._hide(scores, hidden, hook.name)
+            chosen = in_range(self.heads, scores.shape[1], "heads")
             scores[:, chosen] = self._hide(scores[:, chosen], hidden, hook.name)
             return scores
 

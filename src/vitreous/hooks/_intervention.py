@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from vitreous._errors import unknown
 from vitreous.hooks._cache import ActivationCache
 from vitreous.hooks._hook_point import HookFunction, HookPoint
 from vitreous.hooks._means import Means
-from vitreous.hooks._site import ResolvedSite, Site
+from vitreous.hooks._site import ResolvedSite, Site, shown
 
 if TYPE_CHECKING:
     from vitreous.hooks._hooked_module import HookedModule
@@ -72,12 +73,12 @@ def brief(value: Any) -> str:
         return str(value)
     if isinstance(value, Means):
         return f"<{value.description}>"
-    if isinstance(value, Tensor):
+    if isinstance(value, Tensor) and value.dtype != torch.bool:
         return f"<tensor {list(value.shape)}>"
     if isinstance(value, Mapping) and not isinstance(value, ActivationCache):
         held = [each for each in value.values() if isinstance(each, Tensor)]
         return f"<{len(held)} tensors>" if held else repr(value)
-    return getattr(value, "__qualname__", None) or repr(value)
+    return getattr(value, "__qualname__", None) or shown(value)
 
 
 def source_values(source: Mapping[str, Tensor] | Tensor, name: str) -> Tensor:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 Selection = Sequence[int] | None  # None means all
+# Longer selections are cut short where they are printed.
+_N_SHOWN = 8
 Selector = Callable[[Any, int], list[int]]
 
 
@@ -69,7 +71,7 @@ class Site:
         ]
         for word, what in (("positions", self.positions), ("keys", self.keys)):
             if _none_if_all(what) is not None:
-                parts.append(f"{word}={what}")
+                parts.append(f"{word}={what if isinstance(what, str) else shown(what)}")
         return f"{self.name}[{', '.join(parts)}]" if parts else self.name
 
 
@@ -146,6 +148,20 @@ class ResolvedSite:
             else:
                 found[axis] = in_range(what, size, word)
         return dict(sorted(found.items()))
+
+
+def shown(what: Any) -> str:
+    """A selection on one line, however long it is."""
+    if isinstance(what, tuple | list) and len(what) > _N_SHOWN:
+        first = ", ".join(map(str, what[: _N_SHOWN // 2]))
+        marks = "()" if isinstance(what, tuple) else "[]"
+        return f"{marks[0]}{first}, ... {len(what)} in all{marks[1]}"
+    if not hasattr(what, "__array__"):
+        return repr(what)
+    own = torch.as_tensor(what)
+    if own.dtype != torch.bool:
+        return shown(own.tolist())
+    return f"<{int(own.sum())} of {' x '.join(map(str, own.shape))}>"
 
 
 def in_range(what: int | Sequence[int], size: int, word: str) -> list[int]:

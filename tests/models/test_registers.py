@@ -73,9 +73,9 @@ def test_registers_begin_with_the_vectors_given():
 
 
 def test_a_model_with_registers_is_whole(tmp_path):
-    model = with_registers(model_of("rotary, gated, norms inside"), 2)
+    model = with_registers(random_model(**READOUTS["rotary, gated, norms inside"]).float(), 2)
     model.save_pretrained(tmp_path)
-    loaded = load(str(tmp_path)).double()
+    loaded = load(str(tmp_path))
     assert torch.equal(loaded(images_of(model)), model(images_of(model)))
     assert loaded.card["processing"] == ["with_registers(2)"]
     assert model.check(images_of(model)).ok

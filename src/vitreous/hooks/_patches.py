@@ -72,7 +72,7 @@ class SwapSubspace(SiteIntervention):
 
     Attributes:
         site: Where; the subspace lies in the last dimension of what it reads.
-        basis: Vectors that span the subspace, `[ranks, width]`, of any length and angle.
+        basis: Vectors that span the subspace, `[directions, width]`, of any length and angle.
         source: The other run's cache, or a tensor with the shape of the hook point (its first
             dimension may be one, for all images).
 
@@ -85,7 +85,7 @@ class SwapSubspace(SiteIntervention):
         from it: one subspace at one site, and no rotation of what lies outside of it.
     """
 
-    basis: Float[Tensor, "ranks width"]
+    basis: Float[Tensor, "directions width"]
     source: Source
 
     def __post_init__(self) -> None:
@@ -119,7 +119,7 @@ class SwapSubspace(SiteIntervention):
         rows = self.orthonormal().to(current)
         return current + (other - current) @ rows.T @ rows
 
-    def orthonormal(self) -> Float[Tensor, "ranks width"]:
+    def orthonormal(self) -> Float[Tensor, "directions width"]:
         """Orthonormal vectors that span the same subspace, in float64; differentiable."""
         vectors = self.basis.double()
         lengths = vectors.norm(dim=-1, keepdim=True)  # so that QR sees no wide range of scales

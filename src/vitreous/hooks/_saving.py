@@ -1,6 +1,5 @@
 """Interventions on disk: JSON that a person can read, with tensors beside it by hash."""
 
-import dataclasses
 import hashlib
 import importlib
 import json
@@ -89,7 +88,7 @@ def _to_entry(
         groups = [[_to_entry(e, model, tensors) for e in g] for g in intervention.groups]
         return {"kind": kind, "groups": groups}
     points = [name for name, _ in intervention.hooks(model)]
-    fields = {f.name: getattr(intervention, f.name) for f in dataclasses.fields(intervention)}
+    fields = dict(vars(intervention))
     if "site" in fields and not isinstance(fields["site"], Site):
         fields["site"] = Site(fields["site"])
     if isinstance(intervention, Freeze):

@@ -134,7 +134,7 @@ __all__ = [
     "stream",
     "weight_hash",
     "with_registers",
-    "without_registers",
     "within_memory",
+    "without_registers",
     "without_tokens",
 ]

@@ -14,14 +14,14 @@ from vitreous.models._config import HookedViTConfig
 from vitreous.models._saving import weight_hash
 from vitreous.models._vit import HookedViT
 
-Rows = Float[Tensor, "registers d_model"]
+Rows = Float[Tensor, "tokens d_model"]
 
 
 @torch.no_grad()
 def with_registers(
     model: HookedViT,
     count: int = 1,
-    init: Literal["zeros", "mean"] | Float[Tensor, "*registers d_model"] = "zeros",
+    init: Literal["zeros", "mean"] | Float[Tensor, "*tokens d_model"] = "zeros",
 ) -> HookedViT:
     """A model with more register tokens, equal in all other weights.
 

@@ -6,9 +6,17 @@ import pytest
 import torch
 
 from tests.laws._models import assert_equal
+from tests.laws._texts import build_text
 from tests.tiny import READOUTS, images_of, random_model
 from vitreous.hooks import AttentionMask, Batched, CausalMask, KnockOut
-from vitreous.models import AttentionConfig, HookedViT, PoolingConfig
+from vitreous.models import (
+    AttentionConfig,
+    HookedTextConfig,
+    HookedViT,
+    PoolingConfig,
+    ResampleConfig,
+    resample_positions,
+)
 
 
 @functools.cache
@@ -161,6 +169,29 @@ def test_masks_keep_half_precision():
     model = random_model(**READOUTS["class token"]).to(torch.bfloat16)
     changed = under(model, [KnockOut("cls", (0, 0)), CausalMask()])
     assert changed.dtype == torch.bfloat16 and changed.isfinite().all()
+
+
+def test_words_are_knocked_out_of_texts():
+    cfg = HookedTextConfig(
+        2, 16, 2, d_mlp=9, vocab_size=11, n_ctx=5, pad_token=0, pooling=PoolingConfig("first"),
+        attention=AttentionConfig(causal=True),
+    )  # fmt: skip
+    model, texts = build_text(cfg), torch.tensor([[3, 4, 2, 0, 0], [5, 6, 7, 8, 9]])
+    before, after = run(model, (), texts), run(model, KnockOut([1, 2], 0), texts)
+    hidden = torch.zeros(5, 5, dtype=torch.bool)
+    hidden[1:3, 0] = True
+    assert_equal(after["pattern", 0], renormalized(before["pattern", 0], hidden))
+    with pytest.raises(KeyError, match="group of tokens is named 'patches'"):
+        run(model, CausalMask(), texts)
+
+
+def test_a_pass_over_another_size_is_masked_too():
+    model = resample_positions(model_of("class token"), ResampleConfig())
+    images = torch.randn(2, 3, 16, 16, dtype=torch.float64)
+    cache = run(model, [KnockOut("cls", "cls"), CausalMask(prefix="free")], images)
+    seen = cache["pattern", 1][0, 0] > 0
+    assert torch.equal(seen[1:, 1:], torch.ones(16, 16).tril().bool())
+    assert seen[0].tolist() == [False] + [True] * 16 and seen[1:, 0].all()
 
 
 # ---- one way

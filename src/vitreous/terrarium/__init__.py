@@ -13,9 +13,12 @@
 from vitreous.terrarium import kinds as _kinds_of_the_world  # noqa: F401  (registers them)
 from vitreous.terrarium import tasks as _tasks_of_the_world  # noqa: F401
 from vitreous.terrarium._captions import caption
+from vitreous.terrarium._causal_model import CausalModel, Variable
 from vitreous.terrarium._counterfactual import counterfactual
 from vitreous.terrarium._dataset import PREPROCESSING, Task
 from vitreous.terrarium._kinds import KINDS, SHAPES, Kind, kind
+from vitreous.terrarium._mark_tasks import MARK_TASKS, MarkTask, mark_task
+from vitreous.terrarium._marks import MARKS_PREPROCESSING
 from vitreous.terrarium._palettes import PALETTES
 from vitreous.terrarium._pen import Pen
 from vitreous.terrarium._render import (
@@ -33,6 +36,8 @@ from vitreous.terrarium.tasks._sprites import sprite_factors, sprite_index
 
 __all__ = [
     "KINDS",
+    "MARKS_PREPROCESSING",
+    "MARK_TASKS",
     "PALETTES",
     "PREPROCESSING",
     "SAMPLE_SCENES",
@@ -43,18 +48,22 @@ __all__ = [
     "WORLD",
     "WORLD_KINDS",
     "Background",
+    "CausalModel",
     "Kind",
     "Light",
+    "MarkTask",
     "Pen",
     "Rendering",
     "Scene",
     "Task",
     "Thing",
+    "Variable",
     "Words",
     "caption",
     "contact_sheet",
     "counterfactual",
     "kind",
+    "mark_task",
     "render",
     "render_background",
     "render_clip",

@@ -22,12 +22,14 @@ class Variable:
         node: What stands for it in a network: a head, as `"a0.h1"`, or an MLP, as `"m1"`.
         reads: Its parents, variables above or `"picture"`, each with how the node reads it: a head
             by some of the letters `"qkv"`, an MLP by `""`.
+        about: What it is.
         value: Its value for each picture, given those of its parents, by name.
     """
 
     name: str
     node: str
     reads: Mapping[str, str]
+    about: str
     value: Callable[[Values], Tensor] = field(repr=False)
 
 
@@ -37,9 +39,23 @@ class CausalModel:
 
     Attributes:
         variables: Parents come before their children; the last one is the answer.
+
+    Raises:
+        ValueError: A variable has a parent that isn't before it.
     """
 
     variables: tuple[Variable, ...]
+
+    def __post_init__(self) -> None:
+        known = [PICTURE]
+        for variable in self.variables:
+            for parent in variable.reads:
+                if parent not in known:
+                    raise ValueError(
+                        f"Parents of `{variable.name}` must be variables before it, or "
+                        f"'{PICTURE}'; got '{parent}'. Before it are {', '.join(known)}."
+                    )
+            known.append(variable.name)
 
     @property
     def nodes(self) -> tuple[str, ...]:

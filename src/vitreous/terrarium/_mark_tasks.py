@@ -48,7 +48,7 @@ class MarkTask:
     labels: ClassNames
     causal: CausalModel
     draw: Callable[[Chance], Int[np.ndarray, "rows columns"]] = field(repr=False)
-    cells: UInt8[np.ndarray, "inner rows columns 3"] = field(repr=False)
+    cells: UInt8[np.ndarray, "inner *pixels 3"] = field(repr=False)
 
     def images(self, split: str = "train", count: int = 1024) -> Images:
         """The first pictures of a split, with labels; their label maps are the symbols.
@@ -126,9 +126,27 @@ COMMON = MarkTask(
     labels=ClassNames((*COLORS, "none")),
     causal=CausalModel(
         (
-            Variable("first", "a0.h1", {PICTURE: "v"}, lambda known: known[PICTURE][:, *FIRST]),
-            Variable("second", "a1.h2", {PICTURE: "v"}, lambda known: known[PICTURE][:, *SECOND]),
-            Variable("common", "m1", {"first": "", "second": ""}, _color_in_common),
+            Variable(
+                "first",
+                "a0.h1",
+                {PICTURE: "v"},
+                "the color in the first cell",
+                lambda known: known[PICTURE][:, *FIRST],
+            ),
+            Variable(
+                "second",
+                "a1.h2",
+                {PICTURE: "v"},
+                "the color in the second cell",
+                lambda known: known[PICTURE][:, *SECOND],
+            ),
+            Variable(
+                "common",
+                "m1",
+                {"first": "", "second": ""},
+                "the color of both, or none",
+                _color_in_common,
+            ),
         )
     ),
     draw=_draw_common,
@@ -166,8 +184,14 @@ CUED = MarkTask(
     labels=ClassNames(tuple(COLORS)),
     causal=CausalModel(
         (
-            Variable("night", "a0.h3", {PICTURE: "v"}, _night),
-            Variable("color", "a1.h1", {PICTURE: "kv", "night": "q"}, _color_of_a_side),
+            Variable("night", "a0.h3", {PICTURE: "v"}, "whether it is night", _night),
+            Variable(
+                "color",
+                "a1.h1",
+                {PICTURE: "kv", "night": "q"},
+                "the color of the mark on the side that this tells",
+                _color_of_a_side,
+            ),
         )
     ),
     draw=_draw_cued,
@@ -177,36 +201,46 @@ CUED = MarkTask(
 )
 
 
-# ---- beside: symbols are the colors, and the colors in a frame
+# ---- told: the pictures of `cued`, but the marks find out themselves which of them is meant
 
 
-def _draw_beside(chance: Chance) -> Int[np.ndarray, "rows columns"]:
-    symbols = _colors_everywhere(chance)
-    symbols[chance.below("row", CELLS), chance.below("column", CELLS - 1)] += N_COLORS
-    return symbols
+def _cell_meant(values: Values) -> Tensor:
+    is_marked = values[PICTURE] % BY_NIGHT != EMPTY
+    is_left = torch.arange(CELLS, device=is_marked.device) < CELLS // 2
+    is_meant = is_marked & (is_left == (values["night"] == 1)[:, None, None])
+    return is_meant.flatten(1).long().argmax(1)
 
 
-def _framed(values: Values) -> Tensor:
-    return (values[PICTURE] >= N_COLORS).flatten(1).long().argmax(1)
+def _color_of_a_cell(values: Values) -> Tensor:
+    colors = (values[PICTURE] % BY_NIGHT).flatten(1)
+    return colors.gather(1, values["meant"][:, None])[:, 0]
 
 
-def _color_beside(values: Values) -> Tensor:
-    colors = (values[PICTURE] % N_COLORS).flatten(1)
-    return colors.gather(1, values["framed"][:, None] + 1)[:, 0]
-
-
-BESIDE = MarkTask(
-    name="beside",
-    about="which color is the mark to the right of the framed one?",
-    labels=ClassNames(tuple(COLORS)),
+TOLD = MarkTask(
+    name="told",
+    about="which color is the mark on the left, by night, or the one on the right, by day, if any?",
+    labels=ClassNames((*COLORS, "none")),
     causal=CausalModel(
         (
-            Variable("framed", "a0.h2", {PICTURE: "v"}, _framed),
-            Variable("color", "a1.h0", {PICTURE: "v", "framed": "k"}, _color_beside),
+            Variable("night", "a0.h2", {PICTURE: "v"}, "whether it is night", _night),
+            Variable(
+                "meant",
+                "m0",
+                {"night": "", PICTURE: ""},
+                "which cell has the mark on the side that this tells",
+                _cell_meant,
+            ),
+            Variable(
+                "color",
+                "a1.h0",
+                {PICTURE: "v", "meant": "k"},
+                "the color in that cell, if any",
+                _color_of_a_cell,
+            ),
         )
     ),
-    draw=_draw_beside,
-    cells=np.concatenate([colored_cells(PAPER), colored_cells(FRAME)]),
+    draw=_draw_cued,
+    cells=CUED.cells,
 )
 
-MARK_TASKS = {task.name: task for task in (COMMON, CUED, BESIDE)}
+MARK_TASKS = {task.name: task for task in (COMMON, CUED, TOLD)}

@@ -31,7 +31,7 @@ MARKS_PREPROCESSING = Preprocessing(
 _GRAIN = 24
 
 
-def colored_cells(around: tuple[int, int, int]) -> UInt8[np.ndarray, "inner rows columns 3"]:
+def colored_cells(around: tuple[int, int, int]) -> UInt8[np.ndarray, "inner *pixels 3"]:
     """A cell for each color: a square mark of it, with something around."""
     cells = empty_cells(around).repeat(len(COLORS), 0)
     for cell, color in zip(cells, COLORS.values(), strict=True):
@@ -39,16 +39,16 @@ def colored_cells(around: tuple[int, int, int]) -> UInt8[np.ndarray, "inner rows
     return cells
 
 
-def empty_cells(ground: tuple[int, int, int]) -> UInt8[np.ndarray, "1 rows columns 3"]:
+def empty_cells(ground: tuple[int, int, int]) -> UInt8[np.ndarray, "1 *pixels 3"]:
     """A cell without a mark."""
     return np.full((1, SIDE, SIDE, 3), ground, np.uint8)
 
 
 def paint(
     symbols: Int[np.ndarray, "rows columns"],
-    cells: UInt8[np.ndarray, "inner rows columns 3"],
+    cells: UInt8[np.ndarray, "inner *places 3"],
     chance: Chance,
-) -> UInt8[np.ndarray, "rows columns 3"]:
+) -> UInt8[np.ndarray, "*pixels 3"]:
     """A picture with the cell of each symbol in its place, under grain."""
     side = CELLS * SIDE
     flat = cells[symbols].transpose(0, 2, 1, 3, 4).reshape(side, side, 3)

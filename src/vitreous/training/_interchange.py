@@ -28,7 +28,8 @@ class InterchangeLoss:
       chance, drawn anew for each picture.
 
     Another picture is the one before it in the batch, so that pictures must come in random order.
-    All chance is torch's own; processes that share a batch draw for themselves, and their number
+    Blocks whose MLP stands beside attention aren't supported, nor are models without a `Graph`. All
+    chance is torch's own; processes that share a batch draw for themselves, and their number
     changes what is learned.
 
     Attributes:

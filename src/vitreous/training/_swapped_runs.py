@@ -182,9 +182,7 @@ def _rolled(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.roll(1, 0) for name, value in values.items()}
 
 
-def _spread(
-    rows: Bool[Tensor, " batch"], value: Tensor, head: int | None
-) -> Bool[Tensor, "batch #tokens *heads_and_width"]:
+def _spread(rows: Bool[Tensor, " batch"], value: Tensor, head: int | None) -> Tensor:
     """Rows of a batch as a mask over a value there, of one head where it has heads."""
     rows = rows.view(-1, *[1] * (value.dim() - 1))
     if head is None:

@@ -32,6 +32,12 @@ from vitreous.terrarium._samples import SAMPLE_SCENES, sample_scene
 from vitreous.terrarium._scene import SETTINGS, WORLD, Background, Light, Scene, Thing, Words
 from vitreous.terrarium._sheet import contact_sheet
 from vitreous.terrarium._tasks import SPLITS, TASKS, WORLD_KINDS, sample
+from vitreous.terrarium._trained_circuits import (
+    TRAINED_CIRCUITS,
+    TrainedCircuit,
+    trained_circuit,
+    trained_circuits,
+)
 from vitreous.terrarium.tasks._sprites import sprite_factors, sprite_index
 
 __all__ = [
@@ -45,6 +51,7 @@ __all__ = [
     "SHAPES",
     "SPLITS",
     "TASKS",
+    "TRAINED_CIRCUITS",
     "WORLD",
     "WORLD_KINDS",
     "Background",
@@ -57,6 +64,7 @@ __all__ = [
     "Scene",
     "Task",
     "Thing",
+    "TrainedCircuit",
     "Variable",
     "Words",
     "caption",
@@ -72,4 +80,6 @@ __all__ = [
     "sample_scene",
     "sprite_factors",
     "sprite_index",
+    "trained_circuit",
+    "trained_circuits",
 ]

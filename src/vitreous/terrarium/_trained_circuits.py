@@ -62,7 +62,7 @@ class TrainedCircuit:
             Pictures as the model takes them, and indices of `model.labels`.
         """
         n = whole("n", n, 1, hint="Try 16.")
-        batch = self.task.images(f"images {whole('seed', seed)}", n)[:n]
+        batch = self.task.images(f"images {whole('seed', seed, 0)}", n)[:n]
         assert batch.labels is not None
         return batch.pixels, batch.labels
 
@@ -77,7 +77,7 @@ class TrainedCircuit:
             n: How many.
             seed: Of the drawing. Pair `i` of a seed is the same whatever `n` is.
         """
-        n, seed = whole("n", n, 1, hint="Try 16."), whole("seed", seed)
+        n, seed = whole("n", n, 1, hint="Try 16."), whole("seed", seed, 0)
         clean, corrupt = (
             torch.stack([self._answered(f"{half} {seed} {pair}", answer) for pair in range(n)])
             for half, answer in zip(("clean", "corrupt"), _ANSWERS[self.name], strict=True)

@@ -88,9 +88,7 @@ def mark_of(picture, night):
 
 def cued(own, other, swapped):
     night = bool((other if swapped == "a0.h3" else own)[0, 0] > 4)
-    return (
-        mark_of(other, bool(other[0, 0] > 4)) if swapped == "a1.h1" else mark_of(own, night)
-    )
+    return mark_of(other, bool(other[0, 0] > 4)) if swapped == "a1.h1" else mark_of(own, night)
 
 
 def told(own, other, swapped):
@@ -134,7 +132,11 @@ def test_it_is_right_though_all_nodes_outside_of_the_circuit_speak_of_other_pict
 def moved(name: str) -> dict[tuple[str, str], float]:
     """The mean size of what each edge alone moves, as a part of what the whole picture moves."""
     with torch.no_grad():
-        return _moved(circuit(name), Pairs.of(model := circuit(name).model, *circuit(name).pairs(48), circuit(name).target), model)
+        return _moved(
+            circuit(name),
+            Pairs.of(model := circuit(name).model, *circuit(name).pairs(48), circuit(name).target),
+            model,
+        )
 
 
 def _moved(of: TrainedCircuit, pairs: Pairs, model) -> dict[tuple[str, str], float]:

@@ -87,7 +87,9 @@ class TrainedCircuit:
     def _answered(self, split: str, answer: str) -> Float[Tensor, "channels rows columns"]:
         """The first picture of a split with this answer."""
         label = self.task.labels.find(answer)
-        wanted = (i for i in count() if self.task.answer(self.task.symbols(split, i)[None]) == label)
+        wanted = (
+            i for i in count() if self.task.answer(self.task.symbols(split, i)[None]) == label
+        )
         return self.task.images(split).read(next(wanted)).pixels
 
     def __repr__(self) -> str:

@@ -76,9 +76,10 @@ def test_questions_to_patches_need_labels_and_label_maps(missing):
 
 
 def test_interchange_training_needs_labels_and_label_maps():
-    batch, loss = mark_task("cued").images("test", 2)[:2], InterchangeLoss(mark_task("cued").causal)
+    task = mark_task("cued")
+    batch, loss = task.images("test", 2)[:2], InterchangeLoss(task.causal)
     model = new_model(RECIPES["circuit-cued"], 0)
-    with pytest.raises(ValueError, match="`images` must have labels to train on; got none. Pass"):
+    with pytest.raises(ValueError, match="`images` must have labels to train on; got none"):
         loss(model, replace(batch, labels=None))
     with pytest.raises(ValueError, match="`images` must have label maps, the symbols of a task"):
         loss(model, replace(batch, masks=None))

@@ -2,5 +2,7 @@
 
 from vitreous.patching._ablate_heads import ablate_heads
 from vitreous.patching._attribution_patching import attribution_patching
+from vitreous.patching._patch_edges import patch_edges
+from vitreous.patching._path_patching import path_patching
 
-__all__ = ["ablate_heads", "attribution_patching"]
+__all__ = ["ablate_heads", "attribution_patching", "patch_edges", "path_patching"]

@@ -79,9 +79,7 @@ class Nodes:
         numbers = (self.tokens if d == "token" else range(n) for d, n in self._sized())
         return {"layer": self.layers} | dict(zip(self.dims, map(list, numbers), strict=True))
 
-    def by_node(
-        self, products: Float[Tensor, "batch *components"]
-    ) -> Float[Tensor, "batch *components"]:
+    def by_node(self, products: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
         """Sums over all that is patched together, in one layer."""
         chosen = products.index_select(self._token_axis, self._index(products))
         summed = [i for i, axis in enumerate(self.axes) if axis not in ("image", *self.dims)]
@@ -100,7 +98,7 @@ class Nodes:
         shape = (len(self.layers), *self.sizes)
         generator = torch.Generator().manual_seed(seed)
         places = torch.randperm(math.prod(shape), generator=generator)[:count].numpy()
-        return [tuple(map(int, place)) for place in zip(*np.unravel_index(places, shape))]
+        return [tuple(place) for place in np.stack(np.unravel_index(places, shape), 1).tolist()]
 
     def site(self, place: tuple[int, ...]) -> Site:
         """A node as a site."""

@@ -105,11 +105,15 @@ class HookedModule(nn.Module):
     # ---- hooks
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.as_a_pass(super().__call__, *args, **kwargs)
+
+    def as_a_pass(self, run: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Calls what makes values go by the hook points, and counts it as a forward pass."""
         if not torch.compiler.is_compiling():  # a count would make every pass compile anew
             self.passes += 1
         self.depth += 1
         try:
-            return super().__call__(*args, **kwargs)
+            return run(*args, **kwargs)
         finally:
             self.depth -= 1
 

@@ -98,7 +98,9 @@ class Nodes:
         shape = (len(self.layers), *self.sizes)
         generator = torch.Generator().manual_seed(seed)
         places = torch.randperm(math.prod(shape), generator=generator)[:count].numpy()
-        return [tuple(place) for place in np.stack(np.unravel_index(places, shape), 1).tolist()]
+        return [
+            tuple(map(int, place)) for place in zip(*np.unravel_index(places, shape), strict=True)
+        ]
 
     def site(self, place: tuple[int, ...]) -> Site:
         """A node as a site."""

@@ -27,13 +27,8 @@ GRAPHS = [readout for readout in READOUTS if has_edges(readout)]
 def one_edge(model, base, source, target, edge) -> torch.Tensor:
     """A whole pass in which one reader's input is a sum written out: the stream, less, plus."""
     cfg = model.cfg
-    caches = [
-        model.run_with_cache(
-            x, names_filter=["blocks.*.hook_result", "blocks.*.hook_mlp_out", "blocks.0.hook_resid_pre",
-                             "blocks.*.attn.hook_result"],
-        )[1]
-        for x in (base, source)
-    ]  # fmt: skip
+    names = ["blocks.*.attn.hook_result", "blocks.*.hook_mlp_out", "blocks.0.hook_resid_pre"]
+    caches = [model.run_with_cache(x, names_filter=names)[1] for x in (base, source)]
 
     def written(cache):
         if edge.source == "input":
@@ -124,8 +119,7 @@ def test_the_edges_of_a_source_make_up_what_it_writes(readout, source):
 def test_the_groups_of_an_edge_make_it_up():
     model = random_model(n_layers=2)
     target = model.target(0, minus=1)
-    groups = {"class": "cls", "top": [1, 2, 3], "rest": slice(4, None)}
-    groups["rest"] = list(range(4, model.layout.n_tokens))
+    groups = {"class": "cls", "top": [1, 2, 3], "rest": list(range(4, model.layout.n_tokens))}
     whole = patch_edges(
         model, CLEAN, CORRUPT, target, edges=[("a0.h1", "m1"), ("input", "logits")], together=True
     )

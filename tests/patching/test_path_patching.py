@@ -104,10 +104,8 @@ def test_it_equals_four_whole_passes(readout, freeze):
 def linear_model():
     """Two layers of attention with given patterns, no norms: every path is a product."""
     model = random_model(n_layers=2, d_mlp=None, norm=None, pooling=PoolingConfig("mean", None))
-    pattern = torch.tensor(np.random.default_rng(0).random((4, 6, 6)))
-    if model.layout.n_tokens != 6:
-        n = model.layout.n_tokens
-        pattern = torch.tensor(np.random.default_rng(0).random((4, n, n)))
+    n_tokens = model.layout.n_tokens
+    pattern = torch.tensor(np.random.default_rng(0).random((4, n_tokens, n_tokens)))
     model.add_hook("blocks.*.attn.hook_pattern", lambda value, hook: pattern.expand(value.shape))
     return model, pattern
 

@@ -21,7 +21,9 @@ def test_pairs_that_cannot_be_compared_raise(method):
     asked = METHODS[method]
     with pytest.raises(ValueError, match="`clean` and `corrupt` must have one shape; got"):
         method(MODEL, CLEAN, CORRUPT[..., :4], 0, **asked)
-    with pytest.raises(ValueError, match="must differ between clean and corrupt; got .* on pair 0"):
+    with pytest.raises(
+        ValueError, match=r"must differ between clean and corrupt; got .* on pair 0"
+    ):
         method(MODEL, CLEAN, CLEAN, 0, **asked)
     with pytest.raises(ValueError, match="`direction` must be one of 'denoise', 'noise'; got 'up'"):
         method(MODEL, CLEAN, CORRUPT, 0, direction="up", **asked)
@@ -122,5 +124,5 @@ def test_a_full_memory_says_which_batch_to_use(method, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(type(MODEL), "run_with_cache", full)
-    with pytest.raises(MemoryError, match="got 2 images at once.* Use `max_batch=1`"):
+    with pytest.raises(MemoryError, match=r"got 2 images at once.* Use `max_batch=1`"):
         method(MODEL, CLEAN, CORRUPT, 0, **METHODS[method])

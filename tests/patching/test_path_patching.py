@@ -75,30 +75,35 @@ def four_passes(model, base, source, target, senders, receivers, freeze) -> torc
         return target(model.run_with_hooks(base, fwd_hooks=[(points, put)]))  # D
 
 
-@pytest.mark.parametrize("freeze", [(), ("heads",), ("heads", "mlps")])
+HEADS, BOTH = ("heads",), ("heads", "mlps")
+ASKED = [
+    (["L0H1"], ["L2H3<q>"], HEADS, "denoise"),
+    (["L0H1", "L0H2"], ["L1H0<k>", "L2H0<v>", "L2H3<v>"], BOTH, "noise"),
+    (["L1H2"], ["logits"], HEADS, "noise"),
+    (["L0H0"], ["L1H2<v>"], (), "denoise"),
+]
+OF_MLPS = [
+    (["L0M", "L0H3"], ["L1M", "L2H1<q>", "L2H1<k>", "L2H1<v>"], HEADS, "denoise"),
+    (["L0H1"], ["L2M"], BOTH, "denoise"),
+]
+
+
 @pytest.mark.parametrize("readout", READOUTS)
-def test_it_equals_four_whole_passes(readout, freeze):
+def test_it_equals_four_whole_passes(readout):
     model = random_model(**READOUTS[readout])
-    clean, corrupt = images_of(model), images_of(model, seed=7)
+    runs = {"clean": images_of(model), "corrupt": images_of(model, seed=7)}
     target = model.target(0, minus=1)
-    asked = [
-        (["L0H1"], ["L2H3<q>"]),
-        (["L0H1", "L0H2"], ["L1H0<k>", "L2H0<v>", "L2H3<v>"]),
-        (["L1H2"], ["logits"]),
-    ]
-    if not model.cfg.attn_only:
-        asked.append((["L0M", "L0H3"], ["L1M", "L2H1<q>", "L2H1<k>", "L2H1<v>"]))
-    for direction, base, source in (("denoise", corrupt, clean), ("noise", clean, corrupt)):
-        for senders, receivers in asked:
-            found = path_patching(
-                model, clean, corrupt, target, senders=senders, receivers=receivers,
-                freeze=freeze, direction=direction,
-            )  # fmt: skip
-            patched = four_passes(model, base, source, target, senders, receivers, freeze)
-            with torch.no_grad():
-                expected = patched - target(model(base))
-            assert expected.abs().max() > 1e-7
-            np.testing.assert_allclose(found["effect"], expected, rtol=0, atol=1e-10)
+    for senders, receivers, freeze, direction in ASKED + OF_MLPS * (not model.cfg.attn_only):
+        found = path_patching(
+            model, *runs.values(), target, senders=senders, receivers=receivers,
+            freeze=freeze, direction=direction,
+        )  # fmt: skip
+        base, source = list(runs.values())[:: -1 if direction == "denoise" else 1]
+        patched = four_passes(model, base, source, target, senders, receivers, freeze)
+        with torch.no_grad():
+            expected = patched - target(model(base))
+        assert expected.abs().max() > 1e-7
+        np.testing.assert_allclose(found["effect"], expected, rtol=0, atol=1e-10)
 
 
 def linear_model():

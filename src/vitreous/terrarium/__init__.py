@@ -14,13 +14,13 @@
 from vitreous.terrarium import kinds as _kinds_of_the_world  # noqa: F401  (registers them)
 from vitreous.terrarium import tasks as _tasks_of_the_world  # noqa: F401
 from vitreous.terrarium._captions import caption
+from vitreous.terrarium._causal_model import CausalModel, Variable
 from vitreous.terrarium._compiled import (
     COMPILED_MODELS,
     CompiledModel,
     compiled_model,
     compiled_models,
 )
-from vitreous.terrarium._causal_model import CausalModel, Variable
 from vitreous.terrarium._counterfactual import counterfactual
 from vitreous.terrarium._dataset import PREPROCESSING, Task
 from vitreous.terrarium._kinds import KINDS, SHAPES, Kind, kind
@@ -64,8 +64,8 @@ __all__ = [
     "WORLD",
     "WORLD_KINDS",
     "Background",
-    "CompiledModel",
     "CausalModel",
+    "CompiledModel",
     "Kind",
     "Light",
     "MarkTask",

@@ -8,6 +8,7 @@ from PIL import Image
 
 from vitreous.terrarium import (
     KINDS,
+    MARK_TASKS,
     SAMPLE_SCENES,
     TASKS,
     WORLD_KINDS,
@@ -97,12 +98,24 @@ def compiled(item: CompiledModel) -> Image.Image:
     return tiled([np.kron(each, np.ones((6, 6, 1), np.uint8)) for each in levels], answers, 8)
 
 
+def marks() -> Image.Image:
+    """Four pictures of each task of marks, with their answers."""
+    pictures, titles = [], []
+    for task in MARK_TASKS.values():
+        for index in range(4):
+            label = int(task.answer(task.symbols("test", index)[None]))
+            pictures.append(np.kron(task.picture("test", index), np.ones((6, 6, 1), np.uint8)))
+            titles.append(f"{task.name} {task.labels.names[label]}")
+    return tiled(pictures, titles, 4)
+
+
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     save(all_kinds(), "all")
     save(truth(), "truth")
     save(pairs(), "pairs")
     save(samples(), "samples")
+    save(marks(), "marks")
     for name in TASKS:
         task = Task(name, "all" if name == "sprites" else "test")
         step = len(task) // 16 + 1 if name == "sprites" else 1

@@ -12,15 +12,18 @@ from vitreous.data import Preprocessing
 from vitreous.terrarium import (
     KINDS,
     Background,
+    CausalModel,
     Scene,
     Task,
     Thing,
+    Variable,
     Words,
     compiled_model,
     contact_sheet,
     counterfactual,
     counterfactual_pairs,
     kind,
+    mark_task,
     render,
     render_background,
     render_clip,
@@ -29,6 +32,7 @@ from vitreous.terrarium import (
     sample_scene,
     sprite_factors,
     sprite_index,
+    trained_circuit,
 )
 
 SCENE = sample("kinds", "test", 0)
@@ -481,6 +485,28 @@ def test_a_kind_that_lacks_something(arguments, text):
 def test_a_kind_of_an_unknown_group():
     with says(ValueError, "`group` must be one of animal, fruit, thing, shape; got 'robots'."):
         kind("robot", "🤖", "gray", group="robots")
+
+
+def test_an_unknown_trained_circuit_or_task_of_marks():
+    with says(UnknownNameError, "No trained circuit is named 'cude'. Nearest: cued."):
+        trained_circuit("cude")
+    with says(UnknownNameError, "No task of marks is named 'comon'. Nearest: common."):
+        mark_task("comon")
+
+
+@pytest.mark.parametrize("n", [0, -1, 1.5, True])
+def test_pairs_and_images_of_no_number_that_can_be(n):
+    circuit = trained_circuit("cued")
+    for ask in (circuit.pairs, circuit.images):
+        with says(ValueError, "`n` must be "):
+            ask(n)
+        with says(ValueError, "`seed` must be "):
+            ask(1, seed=-1)
+
+
+def test_a_variable_depends_on_those_before_it():
+    with says(ValueError, "Parents of `a` must be variables before it, or 'picture'; got 'b'."):
+        CausalModel((Variable("a", "m0", {"b": ""}, "", len),))
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ SITES = {
     "pattern": ("attn.hook_pattern", ("head",)),
     "neurons": ("mlp.hook_post", ("neuron",)),
 }
-SMALL = {"n_layers": 2, "n_heads": 2, "d_mlp": 5}
+SMALL = {"n_layers": 2, "n_heads": 2, "d_mlp": 5, "image_size": (8, 4)}
 
 
 def small_model(readout: str = "class token", **changes) -> GlassTransformer:
@@ -136,7 +136,7 @@ def test_patching_what_is_the_same_changes_nothing():
     corrupt[1:] = clean[1:]
     corrupt[1:, :, :4, :4] += 1  # the first patch alone
     found = sweep(model, clean, corrupt, 0, over="positions", layers=[0])["effect"]
-    assert np.abs(found.sel(layer=0, token=[0, 2, 3, 4, 5, 6])[1:]).max() == 0
+    assert np.abs(found.sel(layer=0, token=[0, 2])[1:]).max() == 0
     assert np.abs(found.sel(layer=0, token=1)[1:]).min() > 1e-6
 
 
@@ -167,9 +167,9 @@ def test_positions_choose_where_values_are_replaced():
     by_token = sweep(model, clean, corrupt, 0, over="heads_and_positions")["effect"]
     at_cls = sweep(model, clean, corrupt, 0, over="heads", positions="cls")["effect"]
     np.testing.assert_allclose(at_cls, by_token.sel(token=0), rtol=0, atol=1e-12)
-    some = sweep(model, clean, corrupt, 0, over="heads_and_positions", positions=[3, 1], layers=[1])
+    some = sweep(model, clean, corrupt, 0, over="heads_and_positions", positions=[2, 0], layers=[1])
     np.testing.assert_allclose(
-        some["effect"], by_token.sel(token=[3, 1], layer=[1]), rtol=0, atol=1e-12
+        some["effect"], by_token.sel(token=[2, 0], layer=[1]), rtol=0, atol=1e-12
     )
 
 

@@ -26,7 +26,7 @@ def halves(model):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"over": "head"}, "`over` must be one of 'heads'.* got 'head'"),
+        ({"over": "head"}, r"`over` must be one of 'heads'.* got 'head'"),
         ({"direction": "both"}, "`direction` must be one of 'denoise', 'noise'; got 'both'"),
         ({"intervention": "median"}, "`corrupt` must be None for an ablation"),
         ({"layers": [5]}, r"`layers` must name some in 0\.\.1; got \[5\]"),
@@ -41,7 +41,7 @@ def test_a_word_that_means_nothing_is_refused(model, halves, changed, message):
 
 
 def test_an_unknown_ablation_is_refused(model, halves):
-    with pytest.raises(ValueError, match="`intervention` must be one of .*; got 'median'"):
+    with pytest.raises(ValueError, match=r"`intervention` must be one of .*; got 'median'"):
         sweep(model, halves[0], None, 0, intervention="median")
 
 
@@ -124,7 +124,7 @@ def test_a_generic_patch_says_what_it_needs(model, halves):
 
     with pytest.raises(ValueError, match="must say what to go through; got none"):
         run()
-    with pytest.raises(ValueError, match="must be of layer, pos.*the layer first"):
+    with pytest.raises(ValueError, match=r"must be of layer, pos.*the layer first"):
         run(index_axis_names=("head", "layer"))
     with pytest.raises(ValueError, match=r"must be a layer in 0\.\.1; got 7"):
         run(index_df=pandas.DataFrame({"layer": [7], "head": [0]}))
@@ -134,11 +134,9 @@ def test_a_generic_patch_says_what_it_needs(model, halves):
 
 def test_a_restart_says_where_it_can(model, halves):
     cache = model.run_with_cache(halves[0])[1]
-    with pytest.raises(
-        ValueError, match=r"must restart in a block, at hook_resid_pre.*`hook_embed`"
-    ):
+    with pytest.raises(ValueError, match=r"must restart in a block.*got `hook_embed`"):
         model.restart(cache, "hook_embed", cache["hook_embed"])
-    with pytest.raises(ValueError, match="Values for `blocks.1.attn.hook_z` must be"):
+    with pytest.raises(ValueError, match=r"Values for `blocks\.1\.attn\.hook_z` must be"):
         model.restart(cache, ("z", 1), cache["z", 1][:, :3])
     with pytest.raises(ValueError, match="or several of these one after the other"):
         model.restart(cache, ("z", 1), cache["z", 1].repeat(2, 1, 1, 1)[:3])

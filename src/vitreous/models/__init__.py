@@ -17,6 +17,7 @@ from vitreous.models._clip import CLIPCaches, HookedCLIP
 from vitreous.models._clip_check import CLIPCheckReport
 from vitreous.models._config import HookedViTConfig, TransformerConfig
 from vitreous.models._factored_matrix import FactoredMatrix
+from vitreous.models._frozen import frozen
 from vitreous.models._graph import Edge, Graph, GraphShape, layer_of, node_of
 from vitreous.models._layout import TokenLayout
 from vitreous.models._load import from_module, load, load_with_original
@@ -25,7 +26,7 @@ from vitreous.models._mlp import MLP
 from vitreous.models._names import get_act_name
 from vitreous.models._norms import Norm
 from vitreous.models._output_reading import OutputReading, output_points
-from vitreous.models._pairs import Pairs
+from vitreous.models._pairs import Pairs, gathered_halves, require_difference
 from vitreous.models._parity_report import ParityReport, ParityRow
 from vitreous.models._part_configs import (
     AttentionConfig,
@@ -52,8 +53,10 @@ from vitreous.models._target import Readout, Target
 from vitreous.models._text import HookedTextTransformer, Tokenizer
 from vitreous.models._text_config import HookedTextConfig
 from vitreous.models._text_layout import TextLayout
+from vitreous.models._token_groups import TokenGroups
 from vitreous.models._transformer import GlassTransformer
 from vitreous.models._vit import HookedViT
+from vitreous.models._without_tokens import without_tokens
 from vitreous.models._zero_shot import ZeroShotClassifier
 from vitreous.models.adapters import Tower
 
@@ -94,6 +97,7 @@ __all__ = [
     "StreamRows",
     "Target",
     "TextLayout",
+    "TokenGroups",
     "TokenLayout",
     "Tokenizer",
     "Tower",
@@ -108,6 +112,8 @@ __all__ = [
     "fold_value_biases",
     "from_module",
     "from_state_dict",
+    "frozen",
+    "gathered_halves",
     "get_act_name",
     "image_tower",
     "kept_steps",
@@ -118,6 +124,7 @@ __all__ = [
     "load_with_original",
     "node_of",
     "output_points",
+    "require_difference",
     "require_finite",
     "resample_positions",
     "saved_description",
@@ -126,4 +133,5 @@ __all__ = [
     "stream",
     "weight_hash",
     "within_memory",
+    "without_tokens",
 ]

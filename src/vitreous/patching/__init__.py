@@ -62,4 +62,15 @@ __all__ = [
     "layer_pos_patch_setter",
     "summarize",
     "sweep",
+from vitreous.patching._find_switch import find_switch
+from vitreous.patching._manifold_distance import CleanActivations, manifold_distance
+from vitreous.patching._switch_generality import switch_generality
+
+__all__ = [
+    "CleanActivations",
+    "ablate_heads",
+    "attribution_patching",
+    "find_switch",
+    "manifold_distance",
+    "switch_generality",
 ]

@@ -109,7 +109,9 @@ class Nodes:
         shape = (len(self.layers), *self.sizes)
         generator = torch.Generator().manual_seed(seed)
         places = torch.randperm(math.prod(shape), generator=generator)[:count].numpy()
-        return [tuple(map(int, place)) for place in zip(*np.unravel_index(places, shape))]
+        return [
+            tuple(map(int, place)) for place in zip(*np.unravel_index(places, shape), strict=True)
+        ]
 
     def site(self, place: tuple[int, ...]) -> Site:
         """A node as a site."""

@@ -2,12 +2,13 @@
 
 ::
 
-    from vitreous.terrarium import Task, counterfactual, render, sample
+    from vitreous.terrarium import Task, counterfactual, counterfactual_pairs, render, sample
 
     scene = sample("kinds", "test", 7)
     made = render(scene)
     made.image, made.caption, made.object_masks, made.part_mask("ears"), made.coverage(8, 8)
     as_dog = render(counterfactual(scene, kind="dog"))
+    pairs = counterfactual_pairs(64, kind="cat", to="dog")  # clean and corrupt batches
 """
 
 from vitreous.terrarium import kinds as _kinds_of_the_world  # noqa: F401  (registers them)
@@ -16,6 +17,7 @@ from vitreous.terrarium._captions import caption
 from vitreous.terrarium._counterfactual import counterfactual
 from vitreous.terrarium._dataset import PREPROCESSING, Task
 from vitreous.terrarium._kinds import KINDS, SHAPES, Kind, kind
+from vitreous.terrarium._pairs import ScenePairs, counterfactual_pairs
 from vitreous.terrarium._palettes import PALETTES
 from vitreous.terrarium._pen import Pen
 from vitreous.terrarium._render import (
@@ -48,12 +50,14 @@ __all__ = [
     "Pen",
     "Rendering",
     "Scene",
+    "ScenePairs",
     "Task",
     "Thing",
     "Words",
     "caption",
     "contact_sheet",
     "counterfactual",
+    "counterfactual_pairs",
     "kind",
     "render",
     "render_background",

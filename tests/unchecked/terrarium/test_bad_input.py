@@ -18,6 +18,7 @@ from vitreous.terrarium import (
     Words,
     contact_sheet,
     counterfactual,
+    counterfactual_pairs,
     kind,
     render,
     render_background,
@@ -479,3 +480,30 @@ def test_a_kind_that_lacks_something(arguments, text):
 def test_a_kind_of_an_unknown_group():
     with says(ValueError, "`group` must be one of animal, fruit, thing, shape; got 'robots'."):
         kind("robot", "🤖", "gray", group="robots")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n": 0}, "`n` must be at least 1; got 0."),
+        ({"cause": "kinds"}, "No cause is named 'kinds'. Nearest: kind."),
+        ({"kind": "cut"}, "No kind of `kinds` is named 'cut'. Nearest: cat"),
+        ({"to": "dig"}, "No kind of `kinds` is named 'dig'. Nearest: dog"),
+        ({"to": "clock", "task": "spurious"}, "No kind of `spurious` is named 'clock'."),
+        ({"cause": "setting", "to": "snaw"}, "No setting of `kinds` is named 'snaw'."),
+        ({"cause": "text", "to": "ü"}, "`text` must be written with A-Z"),
+        ({"cause": "places", "to": "dog"}, "`to` must be None where objects exchange places"),
+        ({"task": "scenes"}, "`task` must have single pictures with one label; got 'scenes'."),
+        ({"cause": "places", "task": "repeats", "kind": "cot"}, "No kind of `repeats` is"),
+        ({"preprocessing": None}, "`preprocessing` must be of type Preprocessing; got None."),
+        ({"rho": 1}, "No option of `kinds` is named 'rho'."),
+    ],
+)
+def test_pairs_that_cannot_be(options, message):
+    with pytest.raises((ValueError, UnknownNameError), match=re.escape(message)):
+        counterfactual_pairs(**({"n": 2} | options))
+
+
+def test_more_pairs_than_there_are():
+    with pytest.raises(ValueError, match=r"the 2\d\d such pairs of split 'test' of `kinds`; got 9"):
+        counterfactual_pairs(900, kind="cat", to="dog")

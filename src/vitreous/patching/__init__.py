@@ -28,13 +28,18 @@ from vitreous.patching._act_patch import (
     layer_pos_patch_setter,
 )
 from vitreous.patching._attribution_patching import attribution_patching
+from vitreous.patching._find_switch import find_switch
 from vitreous.patching._generic import generic_activation_patch
+from vitreous.patching._manifold_distance import CleanActivations, manifold_distance
 from vitreous.patching._summarize import summarize
 from vitreous.patching._sweep import sweep
+from vitreous.patching._switch_generality import switch_generality
 
 __all__ = [
+    "CleanActivations",
     "ablate_heads",
     "attribution_patching",
+    "find_switch",
     "generic_activation_patch",
     "get_act_patch_attn_head_all_pos_every",
     "get_act_patch_attn_head_by_pos_every",
@@ -60,17 +65,8 @@ __all__ = [
     "layer_head_vector_patch_setter",
     "layer_pos_head_vector_patch_setter",
     "layer_pos_patch_setter",
+    "manifold_distance",
     "summarize",
     "sweep",
-from vitreous.patching._find_switch import find_switch
-from vitreous.patching._manifold_distance import CleanActivations, manifold_distance
-from vitreous.patching._switch_generality import switch_generality
-
-__all__ = [
-    "CleanActivations",
-    "ablate_heads",
-    "attribution_patching",
-    "find_switch",
-    "manifold_distance",
     "switch_generality",
 ]

@@ -20,6 +20,7 @@ from vitreous.models import (
     as_numbers,
     require_finite,
     weight_hash,
+    within_memory,
 )
 from vitreous.patching._finished import Finished
 from vitreous.patching._nodes import Nodes
@@ -200,8 +201,9 @@ def _fill(
     with tqdm(total=total, unit="patch", desc=nodes.over, disable=not progress) as bar:
         for rows in (rows for rows in batches if any(lacking[rows.start])):
             part = pairs.at(rows)
-            base = cache or recorded(model, getattr(part, base_side), needed)
-            values = source.at(model, base, rows, needed)
+            with within_memory(len(part)):
+                base = cache or recorded(model, getattr(part, base_side), needed)
+                values = source.at(model, base, rows, needed)
             for place in places:
                 _fill_layer(finished, place, part, rows, nodes, base, values, max_batch, bar.update)
     finished.write(now=True)

@@ -85,7 +85,10 @@ class BaseRuns:
             logits, cache = model.run_with_cache(clean, names_filter=kept, incl_bwd=metric)
         _require_untouched(cache, model.cfg.n_layers)
         values = [require_finite(target(x.detach()), target.name) for x in (logits, other_logits)]
-        differences = {name: cache[name] - other[name] for name in written}
+        theirs = {name: other[name] for name in written}
+        del other
+        # One by one, so that what the corrupt run wrote isn't held beside all differences.
+        differences = {name: cache[name] - theirs.pop(name) for name in written}
         return cls(
             model,
             target,

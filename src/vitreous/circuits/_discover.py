@@ -62,18 +62,18 @@ def discover(
     """Scores every edge of a model: how much it matters for a target that the edge stays clean.
 
     Methods, and what they cost for a batch of pairs (F a forward pass, B a backward pass without
-    gradients of parameters; multiplying adds about half an F):
+    gradients of parameters; multiplying adds about one F):
 
     - `"eap"`: the gradient of the clean run at what the destination reads, times what the source
-      wrote, clean minus corrupt. 3 F + B. Exact where the target is linear in what is read.
+      wrote, clean minus corrupt. 2 F + B. Exact where the target is linear in what is read.
     - `"eap-ig"`: the same, the gradient averaged over runs whose input (the stream that enters
-      block 0) lies between corrupt and clean. 2 F + `steps` (2 F + B).
+      block 0) lies between corrupt and clean. 2 F + `steps` (F + B).
     - `"eap-ig-activations"`: the same, averaged over runs in which the output of the source's own
       part (the input, all heads of a block, or its MLP) lies between the two, all else live.
-      2 F + `steps` times about (2 F + B) / 2 for each of 2 L + 1 parts.
+      2 F + `steps` times about (F + B) / 2 for each of 2 L + 1 parts.
     - `"nodes"`: the gradient where a node has written times the difference of what it wrote; an
       edge gets, of its two nodes' scores, the one of the smaller size, positive if both are. So
-      the best edges are those among the best nodes. 3 F + B.
+      the best edges are those among the best nodes. 2 F + B.
 
     Gradients mislead where the target isn't nearly linear between the two runs: behind a softmax
     that is sure in the clean run, at a unit that is off in it, and where two paths can each do
@@ -116,7 +116,8 @@ def discover(
         edges from the part that moves are scored by its runs.
     """
     target = model.target(target)
-    _require_known(method, steps, rule, options)
+    _require_known(method, options)
+    _require_sense(steps, rule, max_batch)
     halves = gathered_halves(model, clean, corrupt, max_batch=max_batch)
     chosen = TokenGroups.of(model.layout_for(halves[0]), groups)
     chosen.require_pairs(len(halves[0]))
@@ -165,7 +166,7 @@ def _streamed(
     return torch.where(graph.possible, total / count, 0.0), values
 
 
-def _require_known(method: str, steps: int, rule: str, options: Mapping[str, Any]) -> None:
+def _require_known(method: str, options: Mapping[str, Any]) -> None:
     names = [*GRADIENTS, *SEARCHES]
     if method not in names:
         raise unknown("method of discovery", method, names, f"There are {', '.join(names)}.")
@@ -174,8 +175,12 @@ def _require_known(method: str, steps: int, rule: str, options: Mapping[str, Any
             f"Method {method!r} takes `groups`, `steps`, `rule` and `max_batch`; got "
             f"{', '.join(map(repr, options))}. Leave it out."
         )
-    if steps < 1:
-        raise ValueError(f"`steps` must be at least 1; got {steps}. Pass a whole number.")
+
+
+def _require_sense(steps: int, rule: str, max_batch: int) -> None:
+    for name, count in {"steps": steps, "max_batch": max_batch}.items():
+        if count < 1:
+            raise ValueError(f"`{name}` must be at least 1; got {count}. Pass a whole number.")
     if rule not in RULES:
         raise ValueError(
             f"`rule` must be {' or '.join(map(repr, RULES))}; got {rule!r}. Pass one of them."

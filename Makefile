@@ -45,6 +45,7 @@ bench: $(VENV)/test.stamp  ## how long everything takes: speed, methods, pages, 
 	$(BIN)/python -m benchmarks.reader
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.methods
+	$(BIN)/python -m benchmarks.circuits
 	$(BIN)/python -m benchmarks.views
 
 grades: $(VENV)/test.stamp  ## how good models and methods are on the terrarium: benchmarks/results

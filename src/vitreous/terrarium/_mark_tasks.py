@@ -15,7 +15,6 @@ from vitreous.terrarium._chance import Chance
 from vitreous.terrarium._marks import (
     CELLS,
     COLORS,
-    FRAME,
     MARKS_PREPROCESSING,
     NIGHT,
     PAPER,

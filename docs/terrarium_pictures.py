@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from vitreous.terrarium import (
@@ -12,10 +13,12 @@ from vitreous.terrarium import (
     TASKS,
     WORLD_KINDS,
     Background,
+    CompiledModel,
     Light,
     Scene,
     Task,
     Thing,
+    compiled_models,
     contact_sheet,
     counterfactual,
     render,
@@ -87,6 +90,14 @@ def samples() -> Image.Image:
     return tiled(pictures, [name.replace("-", " ") for name in SAMPLE_SCENES], 3)
 
 
+def compiled(item: CompiledModel) -> Image.Image:
+    """Four pairs, clean and corrupt, with what the model answers."""
+    images = torch.stack(item.pairs(4), 1).flatten(0, 1)
+    answers = [item.model.labels[i] for i in item.model(images).argmax(-1).tolist()]
+    levels = (images.permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8)
+    return tiled([np.kron(each, np.ones((6, 6, 1), np.uint8)) for each in levels], answers, 8)
+
+
 def marks() -> Image.Image:
     """Four pictures of each task of marks, with their answers."""
     pictures, titles = [], []
@@ -109,6 +120,8 @@ def main() -> None:
         task = Task(name, "all" if name == "sprites" else "test")
         step = len(task) // 16 + 1 if name == "sprites" else 1
         save(contact_sheet(task, [i * step for i in range(16)]), name)
+    for item in compiled_models():
+        save(compiled(item), f"compiled-{item.name}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from vitreous.patching._ablate_heads import ablate_heads
 from vitreous.patching._attribution_patching import attribution_patching
 from vitreous.patching._find_switch import find_switch
 from vitreous.patching._manifold_distance import CleanActivations, manifold_distance
+from vitreous.patching._patch_edges import patch_edges
+from vitreous.patching._path_patching import path_patching
 from vitreous.patching._switch_generality import switch_generality
 
 __all__ = [
@@ -12,5 +14,7 @@ __all__ = [
     "attribution_patching",
     "find_switch",
     "manifold_distance",
+    "patch_edges",
+    "path_patching",
     "switch_generality",
 ]

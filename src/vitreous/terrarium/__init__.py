@@ -15,6 +15,12 @@ from vitreous.terrarium import kinds as _kinds_of_the_world  # noqa: F401  (regi
 from vitreous.terrarium import tasks as _tasks_of_the_world  # noqa: F401
 from vitreous.terrarium._captions import caption
 from vitreous.terrarium._causal_model import CausalModel, Variable
+from vitreous.terrarium._compiled import (
+    COMPILED_MODELS,
+    CompiledModel,
+    compiled_model,
+    compiled_models,
+)
 from vitreous.terrarium._counterfactual import counterfactual
 from vitreous.terrarium._dataset import PREPROCESSING, Task
 from vitreous.terrarium._kinds import KINDS, SHAPES, Kind, kind
@@ -43,6 +49,7 @@ from vitreous.terrarium._trained_circuits import (
 from vitreous.terrarium.tasks._sprites import sprite_factors, sprite_index
 
 __all__ = [
+    "COMPILED_MODELS",
     "KINDS",
     "MARKS_PREPROCESSING",
     "MARK_TASKS",
@@ -58,6 +65,7 @@ __all__ = [
     "WORLD_KINDS",
     "Background",
     "CausalModel",
+    "CompiledModel",
     "Kind",
     "Light",
     "MarkTask",
@@ -71,6 +79,8 @@ __all__ = [
     "Variable",
     "Words",
     "caption",
+    "compiled_model",
+    "compiled_models",
     "contact_sheet",
     "counterfactual",
     "counterfactual_pairs",

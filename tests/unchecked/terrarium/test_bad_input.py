@@ -18,6 +18,7 @@ from vitreous.terrarium import (
     Thing,
     Variable,
     Words,
+    compiled_model,
     contact_sheet,
     counterfactual,
     counterfactual_pairs,
@@ -533,3 +534,31 @@ def test_pairs_that_cannot_be(options, message):
 def test_more_pairs_than_there_are():
     with pytest.raises(ValueError, match=r"the 2\d\d such pairs of split 'test' of `kinds`; got 9"):
         counterfactual_pairs(900, kind="cat", to="dog")
+
+
+def test_an_unknown_compiled_model():
+    with says(
+        UnknownNameError, "No compiled model is named 'corner'. Nearest: corners, count. There"
+    ):
+        compiled_model("corner")
+
+
+@pytest.mark.parametrize("draw", ["images", "pairs"])
+@pytest.mark.parametrize(
+    ("n", "said"),
+    [
+        (0, "`n` must be at least 1; got 0. Try 16."),
+        (-3, "`n` must be at least 1; got -3. Try 16."),
+        (2.5, "`n` must be a whole number; got 2.5. Try 16."),
+        ("two", "`n` must be a whole number; got 'two'. Try 16."),
+    ],
+)
+def test_a_number_of_pictures_that_is_none(draw, n, said):
+    with says(ValueError, said):
+        getattr(compiled_model("switch"), draw)(n)
+
+
+@pytest.mark.parametrize("draw", ["images", "pairs"])
+def test_a_seed_that_is_none(draw):
+    with says(ValueError, "`seed` must be at least 0; got -1. Pass one from 0 on."):
+        getattr(compiled_model("switch"), draw)(2, seed=-1)

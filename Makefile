@@ -55,6 +55,8 @@ grades: $(VENV)/test.stamp  ## how good models and methods are on the terrarium:
 	$(BIN)/python -m benchmarks.heads
 	$(BIN)/python -m benchmarks.zero_shot_segmentation
 	$(BIN)/python -m benchmarks.spurious
+	$(BIN)/python -m benchmarks.corruptions
+	$(BIN)/python -m benchmarks.switches
 
 proofs: $(VENV)/test.stamp  ## the proofs too long for `make test`: benchmarks/results/proofs.json
 	$(BIN)/python -m benchmarks.proofs

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from vitreous.models._batches import stream
@@ -101,7 +101,7 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.clean)
 
-    def at(self, rows: slice) -> "Pairs":
+    def at(self, rows: slice | Int[Tensor, " batch"]) -> "Pairs":
         """Some of the pairs."""
         parts = ("clean", "corrupt", "clean_value", "corrupt_value")
         index = torch.arange(len(self))[rows]

@@ -31,6 +31,8 @@ from vitreous.patching._attribution_patching import attribution_patching
 from vitreous.patching._find_switch import find_switch
 from vitreous.patching._generic import generic_activation_patch
 from vitreous.patching._manifold_distance import CleanActivations, manifold_distance
+from vitreous.patching._patch_edges import patch_edges
+from vitreous.patching._path_patching import path_patching
 from vitreous.patching._summarize import summarize
 from vitreous.patching._sweep import sweep
 from vitreous.patching._switch_generality import switch_generality
@@ -66,6 +68,8 @@ __all__ = [
     "layer_pos_head_vector_patch_setter",
     "layer_pos_patch_setter",
     "manifold_distance",
+    "patch_edges",
+    "path_patching",
     "summarize",
     "sweep",
     "switch_generality",

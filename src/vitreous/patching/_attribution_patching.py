@@ -100,10 +100,10 @@ def attribution_patching(
     with torch.no_grad():
         for batch in pairs.batches(max_batch):
             with within_memory(len(batch)):
-                estimates.append(_estimated(nodes, batch, direction, gradient, steps))
+                estimates.append(_estimated(nodes, batch, direction, where, steps))
                 truths.append(_exact(nodes, batch, direction, drawn))
     estimate = torch.cat(estimates)
-    about = {"over": over, "gradient": gradient, "estimate": "first order"}
+    about = {"over": over, "gradient": where, "estimate": "first order"}
     dims = ("layer", *nodes.dims)
     result = effects(pairs, direction, estimate, dims, nodes.coords, **about)
     return _with_sample(result, nodes, drawn, estimate, torch.cat(truths)) if drawn else result

@@ -79,9 +79,7 @@ class Nodes:
         numbers = (self.tokens if d == "token" else range(n) for d, n in self._sized())
         return {"layer": self.layers} | dict(zip(self.dims, map(list, numbers), strict=True))
 
-    def by_node(
-        self, products: Float[Tensor, "batch *components"]
-    ) -> Float[Tensor, "batch *components"]:
+    def by_node(self, products: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
         """Sums over all that is patched together, in one layer."""
         chosen = products.index_select(self._token_axis, self._index(products))
         summed = [i for i, axis in enumerate(self.axes) if axis not in ("image", *self.dims)]

@@ -44,6 +44,7 @@ from vitreous.models._processing import (
     fold_value_biases,
     resample_positions,
 )
+from vitreous.models._registers import with_registers, without_registers
 from vitreous.models._results import as_numbers, label_names, require_finite
 from vitreous.models._rows import StreamRows
 from vitreous.models._saving import as_stored, saved_description, weight_hash
@@ -56,6 +57,7 @@ from vitreous.models._text_layout import TextLayout
 from vitreous.models._token_groups import TokenGroups
 from vitreous.models._transformer import GlassTransformer
 from vitreous.models._vit import HookedViT
+from vitreous.models._without_tokens import without_tokens
 from vitreous.models._zero_shot import ZeroShotClassifier
 from vitreous.models.adapters import Tower
 
@@ -131,5 +133,8 @@ __all__ = [
     "shipped_models",
     "stream",
     "weight_hash",
+    "with_registers",
     "within_memory",
+    "without_registers",
+    "without_tokens",
 ]

@@ -9,7 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vitreous._errors import unknown
+from vitreous.circuits._acdc import acdc
 from vitreous.circuits._base_runs import BaseRuns
+from vitreous.circuits._edge_pruning import edge_pruning
+from vitreous.circuits._exact import exact
 from vitreous.circuits._gradient_scores import (
     RULES,
     GradientBatch,
@@ -42,7 +45,7 @@ GRADIENTS: dict[str, GradientMethod] = {
 }
 # From all pairs to scores: `(pairs, graph, *, groups, max_batch, **options)`, of which the
 # options are those that `discover` doesn't know.
-SEARCHES: dict[str, Search] = {}
+SEARCHES: dict[str, Search] = {"exact": exact, "acdc": acdc, "edge-pruning": edge_pruning}
 _INTEGRATED = ("eap-ig", "eap-ig-activations")
 
 
@@ -54,7 +57,7 @@ def discover(
     method: str = "eap",
     *,
     groups: str | Mapping[str, Any] | TokenGroups | None = None,
-    steps: int = 5,
+    steps: int | None = None,
     rule: str = "midpoint",
     max_batch: int = 16,
     **options: Any,
@@ -75,6 +78,9 @@ def discover(
       edge gets, of its two nodes' scores, the one of the smaller size, positive if both are. So
       the best edges are those among the best nodes. 2 F + B.
 
+    - `"exact"`, `"acdc"`, `"edge-pruning"`: runs with edges really exchanged; see
+      `vitreous.circuits.exact`, `acdc` and `edge_pruning`, which say what `options` there are.
+
     Gradients mislead where the target isn't nearly linear between the two runs: behind a softmax
     that is sure in the clean run, at a unit that is off in it, and where two paths can each do
     the work. `"eap-ig"` sees some of that; only runs with edges really exchanged see all.
@@ -87,7 +93,7 @@ def discover(
         method: See above.
         groups: Tokens to tell apart: None, `"kinds"`, `"positions"`, positions by name, or
             `TokenGroups`. What nobody reads is then absent; the plain graph keeps all.
-        steps: Points of the integrals.
+        steps: Points of the integrals, None meaning 5; or steps of edge pruning.
         rule: Where they lie on the way from corrupt, 0, to clean, 1: `"midpoint"`,
             (k + 1/2) / steps, or `"left"`, k / steps, for k = 0 .. steps - 1.
         max_batch: Pairs that run at once.
@@ -117,7 +123,8 @@ def discover(
     """
     target = model.target(target)
     _require_known(method, options)
-    _require_sense(steps, rule, max_batch)
+    n_steps = 5 if steps is None else steps
+    _require_sense(n_steps, rule, max_batch)
     halves = gathered_halves(model, clean, corrupt, max_batch=max_batch)
     chosen = TokenGroups.of(model.layout_for(halves[0]), groups)
     chosen.require_pairs(len(halves[0]))
@@ -125,16 +132,16 @@ def discover(
     about = {"method": method, "target": target.name, "pairs": len(halves[0])}
     if method in SEARCHES:
         pairs = Pairs.of(model, *halves, target, max_batch=max_batch)
+        options |= {} if steps is None else {"steps": steps}
         scores = SEARCHES[method](pairs, graph, groups=chosen, max_batch=max_batch, **options)
         values = {"clean": pairs.clean_value, "corrupt": pairs.corrupt_value}
     else:
-        steps = steps if method in _INTEGRATED else 1
         make = GRADIENTS[method]
-        scores, values = _streamed(make, target, halves, graph, chosen, steps, rule, max_batch)
+        scores, values = _streamed(make, target, halves, graph, chosen, n_steps, rule, max_batch)
     means = {name: float(value.double().mean()) for name, value in values.items()}
     if method in _INTEGRATED:
         gap = float(scores[:, 0].sum()) - (means["clean"] - means["corrupt"])
-        means |= {"steps": steps, "rule": rule, "completeness_error": gap}
+        means |= {"steps": n_steps, "rule": rule, "completeness_error": gap}
     return replace(graph.scored(scores), attrs=about | means)
 
 

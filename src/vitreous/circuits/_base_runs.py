@@ -94,7 +94,8 @@ class BaseRuns:
             model.layout_for(clean),
             entered,
             list(_parts(GraphShape.of(model), differences)),
-            *(require_finite(target(x.detach()), target.name) for x in (logits, other_logits)),
+            require_finite(target(logits.detach()), target.name),
+            require_finite(target(other_logits), target.name),
             at_clean,
         )
 

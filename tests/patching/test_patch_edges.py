@@ -125,15 +125,15 @@ def test_the_groups_of_an_edge_make_it_up():
     target = model.target(0, minus=1)
     groups = {"class": "cls", "top": [1, 2, 3], "rest": list(range(4, model.layout.n_tokens))}
     whole = patch_edges(
-        model, CLEAN, CORRUPT, target, edges=[("a0.h1", "m1"), ("input", "logits")], together=True
+        model, CLEAN, CORRUPT, target, edges=[("a0.h1", "m1"), ("a0.h1", "logits")], together=True
     )
-    parts = [(*ends, name) for ends in (("a0.h1", "m1"), ("input", "logits")) for name in groups]
+    parts = [(*ends, name) for ends in (("a0.h1", "m1"), ("a0.h1", "logits")) for name in groups]
     asked = {"edges": parts, "groups": groups}
     found = patch_edges(model, CLEAN, CORRUPT, target, together=True, **asked)
     np.testing.assert_allclose(found["effect"], whole["effect"], rtol=0, atol=1e-10)
     apart = patch_edges(model, CLEAN, CORRUPT, target, **asked)
     assert apart["component"].values[0] == "a0.h1->m1[class]"
-    read, unread = "input->logits[class]", "input->logits[top]"
+    read, unread = "a0.h1->logits[class]", "a0.h1->logits[top]"
     effects = abs(apart["effect"]).max("pair").to_series()
     assert effects[read] > 1e-3
     assert effects[unread] == 0

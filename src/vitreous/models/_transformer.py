@@ -31,7 +31,7 @@ from vitreous.models._points import axes_of, belongs_to_tokens, points_of_kind
 from vitreous.models._pooling import Head, Pooling
 from vitreous.models._positions import Layout
 from vitreous.models._question import make_target
-from vitreous.models._restart import Restart
+from vitreous.models._restart import Restart, names_to_store, restart_points
 from vitreous.models._rotary import Rotary
 from vitreous.models._saving import save_pretrained, weight_hash
 from vitreous.models._span import block_range, last_watched, reached
@@ -236,6 +236,14 @@ class GlassTransformer(WeightViews, HookedModule):
         output = self._returned(restart.last_stream(), restart.layout, return_type)
         assert output is not None
         return output
+
+    def can_restart(self, name: object) -> bool:
+        """Whether a run can go on from a point."""
+        return self.names.one(name) in restart_points(self)
+
+    def restart_names(self, name: object) -> list[str]:
+        """The points that a run has to store so that it can restart at this one, and derive it."""
+        return names_to_store(self, self.names.one(name))
 
     def is_hooked_from(self, layer: int) -> bool:
         """Whether somebody watches a point in this block or behind it."""

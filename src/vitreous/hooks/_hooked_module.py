@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vitreous._errors import HookError
 from vitreous.hooks._cache import ActivationCache
 from vitreous.hooks._hook_point import Direction, Hook, HookFunction, HookPoint
-from vitreous.hooks._interventions import Intervention
+from vitreous.hooks._intervention import Intervention
 from vitreous.hooks._names import HookNames, NamesFilter, no_component
 from vitreous.hooks._recorder import PassRecorder
 from vitreous.hooks._site import ResolvedSite, Site
@@ -85,6 +85,23 @@ class HookedModule(nn.Module):
         raise ValueError(
             f"`positions` must be 'all' on a model without token layout; got {positions!r}. "
             "Edit the whole tensor with `Edit`."
+        )
+
+    def points_of(
+        self, kind: str, layers: int | Sequence[int] | None = None, *, of_tokens: bool = False
+    ) -> list[str]:
+        """The hook points of a kind, such as `"scores"`, in some layers or all of the model.
+
+        Args:
+            kind: What interventions ask for: `"scores"` of the blocks' attention, `"pooling
+                scores"`, `"patterns"`, `"norms"` (scales), `"mlps"` (what they write).
+            layers: Blocks, negative ones from the end; None means the whole model.
+            of_tokens: Whether to leave out points whose values belong to no token.
+        """
+        del layers, of_tokens
+        raise ValueError(
+            f"`{type(self).__name__}` must know its parts to tell where its {kind} are; a wrapped "
+            "module doesn't. Name hook points, or convert it with `vt.from_module`."
         )
 
     def resolve_site(self, site: Site) -> ResolvedSite:

@@ -44,6 +44,7 @@ from vitreous.models._processing import (
     fold_value_biases,
     resample_positions,
 )
+from vitreous.models._registers import with_registers, without_registers
 from vitreous.models._results import as_numbers, label_names, require_finite
 from vitreous.models._rows import StreamRows
 from vitreous.models._saving import as_stored, saved_description, weight_hash
@@ -132,6 +133,8 @@ __all__ = [
     "shipped_models",
     "stream",
     "weight_hash",
+    "with_registers",
     "within_memory",
+    "without_registers",
     "without_tokens",
 ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from vitreous.models._batches import stream
@@ -71,10 +71,37 @@ class Pairs:
         require_difference(target, *values)
         return cls(model, target, *halves, *values)
 
+    @classmethod
+    def alone(
+        cls,
+        model: "GlassTransformer",
+        images: "Tensor | Images",
+        target: Target | Any,
+        *,
+        logits: Float[Tensor, "batch labels"] | None = None,
+        max_batch: int = 64,
+    ) -> "Pairs":
+        """Each image paired with itself, for what needs no second one; nothing has to differ.
+
+        Args:
+            model: Any glass transformer.
+            images: As `clean`.
+            target: From `model.target(...)`, or what that takes.
+            logits: Of these images, where they are known.
+            max_batch: The most images that run at once.
+        """
+        target = model.target(target)
+        given = _gathered(model, images, max_batch)
+        if not len(given):
+            raise ValueError("`images` must hold an image; got none. Pass one or more.")
+        known = None if logits is None else require_finite(target(logits), target.name)
+        value = _valued(target, given, max_batch) if known is None else known
+        return cls(model, target, given, given, value, value)
+
     def __len__(self) -> int:
         return len(self.clean)
 
-    def at(self, rows: slice) -> "Pairs":
+    def at(self, rows: slice | Int[Tensor, " batch"]) -> "Pairs":
         """Some of the pairs."""
         parts = ("clean", "corrupt", "clean_value", "corrupt_value")
         index = torch.arange(len(self))[rows]

@@ -117,25 +117,48 @@ class Restart:
         return value.expand(self.copies, *value.shape).flatten(0, 1)
 
 
+def names_to_store(model: "GlassTransformer", name: str) -> list[str]:
+    """What a run has to hold for a restart at `name`; the rest derives from it."""
+    layer, point = _place_of(model, name)
+    block = model.blocks[layer]
+    needed = [] if point.endswith(("hook_attn_scores", "hook_pattern")) else [point]
+    if point in ("mlp.hook_post", "hook_mlp_out"):
+        reads = block.attentions[-1].reads, block.attentions[-1].adds
+        needed += reads if block.parallel else ["hook_resid_mid"]
+    for names in block.attentions:
+        if point == names.adds or point.startswith(f"{names.attn}."):
+            needed += [names.reads, *(["hook_mlp_out"] if block.parallel else [])]
+        if point.startswith(f"{names.attn}.") and not point.endswith("_z"):
+            needed += [f"{names.attn}.hook_{letter}" for letter in "qkv"]
+    return [f"blocks.{layer}.{local}" for local in dict.fromkeys(needed)]
+
+
 def _front(x: Tensor, first: int | None) -> Tensor:
     """The first tokens; all of them for None."""
     return x if first is None else x[:, :first]
 
 
+def restart_points(model: "GlassTransformer") -> list[str]:
+    """The points from which a run can go on."""
+    attentions = model.blocks[0].attentions
+    local = ["hook_resid_pre", *(each.reads for each in attentions)]
+    local += [f"{each.attn}.{point}" for each in attentions for point in _IN_ATTENTION]
+    local += [each.adds for each in attentions]
+    local += ["hook_resid_mid", "mlp.hook_post", "hook_mlp_out", "hook_resid_post"]
+    names = (f"blocks.{i}.{each}" for i in range(model.cfg.n_layers) for each in local)
+    return [name for name in dict.fromkeys(names) if name in model.hook_dict]
+
+
 def _place_of(model: "GlassTransformer", name: str) -> tuple[int, str]:
     """The block of a point, and its name in there."""
-    block, _, local = name.removeprefix("blocks.").partition(".")
-    points = [
-        *("hook_resid_pre", "hook_resid_mid", "mlp.hook_post", "hook_mlp_out", "hook_resid_post"),
-        *(each for names in model.blocks[0].attentions for each in (names.reads, names.adds)),
-        *(f"{names.attn}.{p}" for names in model.blocks[0].attentions for p in _IN_ATTENTION),
-    ]
-    if not name.startswith("blocks.") or local not in points:
+    if name not in restart_points(model):
+        there = dict.fromkeys(each.split(".", 2)[2] for each in restart_points(model))
         raise ValueError(
-            f"A run must restart in a block, at {', '.join(dict.fromkeys(points))}; got "
-            f"`{name}`. Choose one of these, or run the model with a hook."
+            f"A run must restart in a block, at {', '.join(there)}; got `{name}`. Choose one of "
+            "these, or run the model with a hook."
         )
-    return int(block), local
+    _, layer, local = name.split(".", 2)
+    return int(layer), local
 
 
 def _copies(cache: TransformerCache, values: Tensor, name: str) -> int:

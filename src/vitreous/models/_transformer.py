@@ -11,7 +11,14 @@ from torch import Tensor, nn
 
 from vitreous._errors import HookError
 from vitreous.data import ClassNames
-from vitreous.hooks import ActivationCache, HookedModule, HookPoint, Means, NamesFilter
+from vitreous.hooks import (
+    ActivationCache,
+    HookedModule,
+    HookPoint,
+    Means,
+    NamesFilter,
+    in_range,
+)
 from vitreous.models._base_embedding import BaseEmbedding
 from vitreous.models._block import Block
 from vitreous.models._cache import TransformerCache
@@ -20,11 +27,11 @@ from vitreous.models._config import TransformerConfig
 from vitreous.models._derivation import TransformerDerivation
 from vitreous.models._names import canonical_name, component_site
 from vitreous.models._norms import make_norm, normalize
-from vitreous.models._points import axes_of
+from vitreous.models._points import axes_of, belongs_to_tokens, points_of_kind
 from vitreous.models._pooling import Head, Pooling
 from vitreous.models._positions import Layout
 from vitreous.models._question import make_target
-from vitreous.models._restart import Restart
+from vitreous.models._restart import Restart, names_to_store, restart_points
 from vitreous.models._rotary import Rotary
 from vitreous.models._saving import save_pretrained, weight_hash
 from vitreous.models._span import block_range, last_watched, reached
@@ -230,6 +237,14 @@ class GlassTransformer(WeightViews, HookedModule):
         assert output is not None
         return output
 
+    def can_restart(self, name: object) -> bool:
+        """Whether a run can go on from a point."""
+        return self.names.one(name) in restart_points(self)
+
+    def restart_names(self, name: object) -> list[str]:
+        """The points that a run has to store so that it can restart at this one, and derive it."""
+        return names_to_store(self, self.names.one(name))
+
     def is_hooked_from(self, layer: int) -> bool:
         """Whether somebody watches a point in this block or behind it."""
         return any(point.watched for point in self._points_from(layer))
@@ -394,6 +409,19 @@ class GlassTransformer(WeightViews, HookedModule):
             shape = (1, n_tokens, self.cfg.d_model)
             return self.layout_of_stream(self.placement.new_empty(shape)).select(positions)
         return self.layout.resolve(positions, n_tokens)
+
+    def points_of(
+        self, kind: str, layers: int | Sequence[int] | None = None, *, of_tokens: bool = False
+    ) -> list[str]:
+        chosen = None if layers is None else in_range(layers, self.cfg.n_layers, "layers")
+        found = points_of_kind(self.hook_dict, kind, chosen)
+        if kind == "pooling scores" and not found:
+            raise ValueError(
+                "queries='pooling' needs a model that is read by attention pooling; got pooling "
+                f"{self.cfg.pooling.kind!r}. Name tokens as queries."
+            )
+        pooling = self.cfg.pooling
+        return [name for name in found if not of_tokens or belongs_to_tokens(name, pooling)]
 
     # ---- what is explained, checked and saved
 

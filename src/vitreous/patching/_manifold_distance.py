@@ -1,103 +1,24 @@
 """How far from clean data a run is: the first question to any corruption."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 import xarray
 from jaxtyping import Float
 from torch import Tensor
 
-from vitreous._optional import needs
 from vitreous.data import Images
-from vitreous.models import HookedViT, TransformerCache, require_finite, stream
+from vitreous.models import HookedViT, TransformerCache
+from vitreous.patching._clean_activations import (
+    CleanActivations,
+    distances,
+    norm_ratios,
+    streamed_vectors,
+    vectors_of,
+)
 
-QUANTILES = (0.05, 0.5, 0.95)
-"""Of clean data, beside their mean."""
-
-_FEWEST = 8
-_AT_ONCE = 64
-
-
-@dataclass(frozen=True)
-class CleanActivations:
-    """Where the activations of clean images lie, layer by layer.
-
-    Of each image and layer there is one vector: the residual stream behind the layer's block, mean
-    over the tokens of `positions`. Half of the images say where clean data lie (mean and shrunken
-    covariance); the other half, which had no part in that, how far clean data are from there.
-
-    Attributes:
-        model: Whose activations.
-        layers: Behind which blocks.
-        positions: Tokens over which the stream is averaged.
-        location: Mean vectors.
-        precision: Inverses of the shrunken covariances.
-        shrinkage: How much of each covariance gave way to a multiple of the identity, in 0..1.
-        typical_norm: Mean norm of the vectors.
-        clean: Distances and norm ratios of the images that were held out, `[2, images, layers]`.
-        n_fitted: How many images say where clean data lie.
-    """
-
-    model: HookedViT
-    layers: tuple[int, ...]
-    positions: Any
-    location: Float[np.ndarray, "layers d_model"]
-    precision: Float[np.ndarray, "layers d_model d_model"]
-    shrinkage: Float[np.ndarray, " layers"]
-    typical_norm: Float[np.ndarray, " layers"]
-    clean: Float[np.ndarray, "2 images layers"]
-    n_fitted: int
-
-    @classmethod
-    def of(
-        cls,
-        model: HookedViT,
-        images: Float[Tensor, "batch *frames channels rows columns"] | Images,
-        *,
-        layers: Sequence[int] | None = None,
-        positions: Any = "readout",
-        seed: int = 0,
-    ) -> "CleanActivations":
-        """Looks at clean images in one pass, batch by batch; keeps one vector per layer of each.
-
-        Args:
-            model: Any `HookedViT`.
-            images: Clean images: at least 8, and better several times the width of the stream.
-            layers: Behind which blocks; None means all.
-            positions: Tokens, as `model.layout.select` takes them: `"readout"` is the class token
-                or what else the head reads.
-            seed: Says which half is held out.
-
-        Raises:
-            ValueError: Too few images, a layer that isn't there, or one at which images don't differ.
-            MissingDependencyError: scikit-learn isn't installed.
-        """
-        covariance = needs(
-            "sklearn.covariance", extra="ml", feature="vitreous.patching.CleanActivations"
-        )
-        chosen = _chosen(model, layers)
-        vectors = np.concatenate([*_streamed(model, images, chosen, positions)])
-        if len(vectors) < _FEWEST:
-            raise ValueError(
-                f"`images` must be at least {_FEWEST} clean images; got {len(vectors)}. "
-                "Pass some hundreds."
-            )
-        order = np.random.default_rng(seed).permutation(len(vectors))
-        fitted, held_out = (vectors[rows] for rows in np.array_split(order, 2))
-        _require_spread(fitted, chosen, positions)
-        fits = [covariance.LedoitWolf().fit(fitted[:, i]) for i in range(len(chosen))]
-        location, precision, shrinkage = (
-            np.stack([getattr(fit, name) for fit in fits])
-            for name in ("location_", "precision_", "shrinkage_")
-        )
-        norms = np.linalg.norm(fitted, axis=-1).mean(0)
-        clean = np.stack([distances(held_out, location, precision), norm_ratios(held_out, norms)])
-        return cls(
-            model, chosen, positions, location, precision, shrinkage, norms, clean, len(fitted)
-        )
+QUANTILES = {"low": 0.05, "median": 0.5, "high": 0.95}
 
 
 def manifold_distance(
@@ -136,8 +57,9 @@ def manifold_distance(
         `mahalanobis[image, layer]`, in standard deviations (around the square root of the stream's
         width for Gaussian data); `norm_ratio[image, layer]`, where 1 is the mean norm of clean
         images; `farther_than[image, layer]`, the part of held-out clean images whose Mahalanobis
-        distance is smaller, in 0..1. Their own values are `clean_mahalanobis[layer, statistic]` and
-        `clean_norm_ratio[layer, statistic]`, with the mean and quantiles.
+        distance is smaller, in 0..1. Of those images `clean_mahalanobis_mean[layer]`, `_low`,
+        `_median` and `_high` (5, 50 and 95 %), and the same of `clean_norm_ratio`;
+        `shrinkage[layer]`.
 
     Raises:
         ValueError: Too few reference images, one that doesn't vary, another model's reference, or
@@ -155,29 +77,12 @@ def manifold_distance(
         given = "neither" if images is None else "both"
         raise ValueError(f"`images` or `cache` must be given, and one only; got {given}. Pass one.")
     if cache is not None:
-        vectors = _vectors(cache, known.layers, known.positions)
+        vectors = vectors_of(cache, known.layers, known.positions)
     else:
-        vectors = np.concatenate([*_streamed(model, images, known.layers, known.positions)])
+        vectors = np.concatenate([*streamed_vectors(model, images, known.layers, known.positions)])
     far = distances(vectors, known.location, known.precision)
     nearer = (known.clean[0][:, None] < far[None]).mean(0)
     return _labeled(known, far, norm_ratios(vectors, known.typical_norm), nearer)
-
-
-def distances(
-    vectors: Float[np.ndarray, "images layers d_model"],
-    location: Float[np.ndarray, "layers d_model"],
-    precision: Float[np.ndarray, "layers d_model d_model"],
-) -> Float[np.ndarray, "images layers"]:
-    """Mahalanobis distances: standard deviations from the mean."""
-    off = vectors - location
-    return np.sqrt(np.einsum("ild,lde,ile->il", off, precision, off, optimize=True).clip(min=0))
-
-
-def norm_ratios(
-    vectors: Float[np.ndarray, "images layers d_model"], typical: Float[np.ndarray, " layers"]
-) -> Float[np.ndarray, "images layers"]:
-    """Norms in units of the mean norm of clean images."""
-    return np.linalg.norm(vectors, axis=-1) / typical
 
 
 def _fitted(
@@ -198,83 +103,30 @@ def _fitted(
     return reference
 
 
-def _streamed(
-    model: HookedViT, images: Any, layers: tuple[int, ...], positions: Any
-) -> Iterator[Float[np.ndarray, "images layers d_model"]]:
-    for start, batch in _batches(model, images):
-        names = [f"blocks.{layer}.hook_resid_post" for layer in layers]
-        with torch.no_grad():
-            _, cache = model.run_with_cache(
-                batch, names_filter=names, return_type=None, start_at_layer=start
-            )
-        yield _vectors(cache, layers, positions)
-
-
-def _batches(model: HookedViT, images: Any) -> Iterator[tuple[int | None, Tensor]]:
-    """Images, or a stream that enters the first block, with the layer to start at."""
-    if isinstance(images, Tensor) and images.ndim == 3:
-        yield from ((0, each.to(model.placement)) for each in images.split(_AT_ONCE))
-    else:
-        yield from ((None, batch.pixels) for batch in stream(model, images))
-
-
-def _vectors(
-    cache: TransformerCache, layers: tuple[int, ...], positions: Any
-) -> Float[np.ndarray, "images layers d_model"]:
-    means = []
-    for layer in layers:
-        name = f"blocks.{layer}.hook_resid_post"
-        values = require_finite(cache.at(name, positions), name)
-        means.append(values.detach().double().mean(1).cpu().numpy())
-    return np.stack(means, axis=1)
-
-
-def _chosen(model: HookedViT, layers: Sequence[int] | None) -> tuple[int, ...]:
-    there = range(model.cfg.n_layers)
-    if layers is not None and (not layers or any(layer not in there for layer in layers)):
-        raise ValueError(
-            f"`layers` must name some in 0..{len(there) - 1}; got {list(layers)}. "
-            "Leave it out for all."
-        )
-    return tuple(there if layers is None else layers)
-
-
-def _require_spread(
-    vectors: Float[np.ndarray, "images layers d_model"], layers: tuple[int, ...], positions: Any
-) -> None:
-    still = [layer for i, layer in enumerate(layers) if not vectors[:, i].std(0).any()]
-    if still:
-        raise ValueError(
-            f"Clean images must differ at every layer; got {len(vectors)} equal vectors at layer "
-            f"{still[0]}, positions {positions!r}. Pass other images, or other positions."
-        )
-
-
 def _labeled(
     known: CleanActivations,
     far: Float[np.ndarray, "images layers"],
     ratios: Float[np.ndarray, "images layers"],
     nearer: Float[np.ndarray, "images layers"],
 ) -> xarray.Dataset:
-    per_image, per_layer = ("image", "layer"), ("layer", "statistic")
-    clean = [
-        np.concatenate([each.mean(0)[None], np.quantile(each, QUANTILES, axis=0)]).T
-        for each in known.clean
-    ]
-    names = ["mean", *(f"{quantile:.0%}" for quantile in QUANTILES)]
+    per_image = ("image", "layer")
+    found = {
+        "mahalanobis": (per_image, far),
+        "norm_ratio": (per_image, ratios),
+        "farther_than": (per_image, nearer),
+        "shrinkage": ("layer", known.shrinkage),
+    }
+    for name, clean in zip(("mahalanobis", "norm_ratio"), known.clean, strict=True):
+        found[f"clean_{name}_mean"] = ("layer", clean.mean(0))
+        for word, part in QUANTILES.items():
+            found[f"clean_{name}_{word}"] = ("layer", np.quantile(clean, part, axis=0))
     return xarray.Dataset(
-        {
-            "mahalanobis": (per_image, far),
-            "norm_ratio": (per_image, ratios),
-            "farther_than": (per_image, nearer),
-            "clean_mahalanobis": (per_layer, clean[0]),
-            "clean_norm_ratio": (per_layer, clean[1]),
-            "shrinkage": ("layer", known.shrinkage),
-        },
-        coords={"layer": list(known.layers), "statistic": names},
+        found,
+        coords={"layer": list(known.layers)},
         attrs={
             "positions": str(known.positions),
             "value": "residual stream behind the block, mean over the positions",
+            "quantiles": ", ".join(f"{word} {part:.0%}" for word, part in QUANTILES.items()),
             "n_fitted": known.n_fitted,
             "n_held_out": known.clean.shape[1],
         },

@@ -93,6 +93,15 @@ class Nodes:
         moved = base.index_select(axis, index).lerp(source.index_select(axis, index), share)
         return base.index_copy(axis, index, moved)
 
+    def put(self, values: Tensor, node: tuple[int, ...], source: Tensor) -> Tensor:
+        """Writes the source's values of one node, a place along `dims`, over the others."""
+        at: dict[str, Any] = {"token": self.tokens} | dict(zip(self.dims, node, strict=True))
+        if "token" in self.dims:
+            at["token"] = self.tokens[at["token"]]
+        where = tuple(at.get(axis, slice(None)) for axis in self.axes)
+        values[where] = source[where]
+        return values
+
     def drawn(self, count: int, seed: int) -> list[tuple[int, ...]]:
         """Some nodes at random, each once, as places along `layer` and `dims`."""
         shape = (len(self.layers), *self.sizes)

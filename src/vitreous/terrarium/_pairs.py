@@ -141,7 +141,8 @@ def _changed(of: Task, scene: Scene, cause: Cause, to: str | None, chance: Chanc
     if not options:
         return None
     chosen = chance.choice("to", options)
-    return counterfactual(scene, **{cause: chosen or None})
+    change: dict[str, Any] = {cause: chosen or None}
+    return counterfactual(scene, **change)
 
 
 def _fits(scene: Scene, text: str) -> bool:
@@ -185,17 +186,27 @@ def _rendered(
     corrupt: tuple[Scene, ...],
 ) -> ScenePairs:
     made = [[render(scene, of.size) for scene in scenes] for scenes in (clean, corrupt)]
-    pixels = [preprocessing([each.image for each in side]) for side in made]
+    first, second = (preprocessing([each.image for each in side]) for side in made)
     labels = [torch.tensor([of.label(scene) for scene in scenes]) for scenes in (clean, corrupt)]
     masks = [torch.from_numpy(np.stack([each.label_map for each in side])) for side in made]
     may_touch = _TOUCHES[cause]
     touched = [may_touch(before) | may_touch(after) for before, after in zip(*made, strict=True)]
-    where = torch.from_numpy(np.stack(touched))
-    return ScenePairs(*pixels, *labels, *masks, where, clean, corrupt, of.class_names)
+    return ScenePairs(
+        clean=first,
+        corrupt=second,
+        clean_labels=labels[0],
+        corrupt_labels=labels[1],
+        clean_masks=masks[0],
+        corrupt_masks=masks[1],
+        touched=torch.from_numpy(np.stack(touched)),
+        clean_scenes=clean,
+        corrupt_scenes=corrupt,
+        class_names=of.class_names,
+    )
 
 
 def _objects(count: int, made: Rendering) -> Bool[np.ndarray, "rows columns"]:
-    return (made.object_shares[:count] > 0).any(0)
+    return np.any(made.object_shares[:count] > 0, axis=0)
 
 
 def _places(made: Rendering) -> Bool[np.ndarray, "rows columns"]:
@@ -228,7 +239,7 @@ def _require_single_labels(of: Task) -> None:
         )
 
 
-def _check_values(of: Task, cause: str, kind: str | None, to: str | None) -> None:
+def _check_values(of: Task, cause: Cause, kind: str | None, to: str | None) -> None:
     """Raises for what no scene of the task can have, before all of them are looked through."""
     if cause not in get_args(Cause):
         causes = get_args(Cause)

@@ -137,7 +137,7 @@ def test_outgoing_scores_of_a_source_sum_to_its_node_score(changes):
     clean, corrupt = pair_of(model)
     groups = TokenGroups.of(model.layout, "kinds")
     found = discover(model, clean, corrupt, model.target(0), groups=groups)
-    runs = BaseRuns.of(model.target(0), clean, corrupt)
+    runs = BaseRuns.of(model.target(0), clean, corrupt, differentiated=True)
     scores = node_scores(GradientBatch(runs, found, groups.index(2), 1, "left")) / 2
     assert close(found.scores.sum(-1), scores)
 

@@ -156,7 +156,8 @@ def _streamed(
         own = target.of_images(torch.arange(count)[rows])
         size = rows.stop - rows.start
         with within_memory(size):
-            runs = BaseRuns.of(own, halves[0][rows], halves[1][rows])
+            at_clean = make not in (eap_ig, eap_ig_activations)
+            runs = BaseRuns.of(own, halves[0][rows], halves[1][rows], differentiated=at_clean)
             found = {"clean": runs.clean_value, "corrupt": runs.corrupt_value}
             values = {k: torch.cat([values[k], v]) if values else v for k, v in found.items()}
             require_difference(target, values["clean"], values["corrupt"])

@@ -41,10 +41,11 @@ docs: $(VENV)/docs.stamp  ## build the documentation, running its tutorials: doc
 	@echo "docs/_build/html/index.html"
 
 # Each of these measures one thing, writes one file, and runs alone as well.
-bench: $(VENV)/test.stamp  ## how long everything takes: speed, methods, pages, pictures: benchmarks/results
+bench: $(VENV)/test.stamp  ## how long everything takes: speed, methods, sweeps, pages, pictures: benchmarks/results
 	$(BIN)/python -m benchmarks.reader
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.methods
+	$(BIN)/python -m benchmarks.patching
 	$(BIN)/python -m benchmarks.views
 
 grades: $(VENV)/test.stamp  ## how good models and methods are on the terrarium: benchmarks/results
@@ -54,6 +55,8 @@ grades: $(VENV)/test.stamp  ## how good models and methods are on the terrarium:
 	$(BIN)/python -m benchmarks.heads
 	$(BIN)/python -m benchmarks.zero_shot_segmentation
 	$(BIN)/python -m benchmarks.spurious
+	$(BIN)/python -m benchmarks.corruptions
+	$(BIN)/python -m benchmarks.switches
 
 proofs: $(VENV)/test.stamp  ## the proofs too long for `make test`: benchmarks/results/proofs.json
 	$(BIN)/python -m benchmarks.proofs

@@ -13,11 +13,11 @@ from sphinx.application import Sphinx
 import vitreous as vt
 from vitreous.data import sample
 from vitreous.models import HookedViT, shipped_folder, shipped_models
-from vitreous.terrarium import TASKS, Task
+from vitreous.terrarium import MARK_TASKS, TASKS, Task
 
 HERE = Path(__file__).parent
 PAGES = HERE / "models"
-SCENE = 1053
+SCENE, PICTURE = 1053, 3
 # The splits that the models of `kinds` have in common, and those of models with a shortcut.
 SPLITS = {
     "test": "pictures that it was not trained on",
@@ -72,6 +72,7 @@ def card(name: str) -> dict[str, Any]:
         "preprocessing": model.preprocessing,
         "means": model.means,
         "checkpoints": _checkpoints(folder),
+        "task": MARK_TASKS.get(name.removeprefix("circuit-")),
         "picture": card_picture(model, pixels, truth),
         "example": what,
     }
@@ -94,6 +95,10 @@ def _example(model: HookedViT) -> tuple[torch.Tensor, str, str]:
     """A picture that it wasn't trained on: prepared, what it is, and where it comes from."""
     if model.cfg.n_channels == 1:
         return model.preprocess(sample("digit")), "seven", "The sample `digit`"
+    if (marks := MARK_TASKS.get(model.card["name"].removeprefix("circuit-"))) is not None:
+        label = int(marks.answer(marks.symbols("test", PICTURE)[None]))
+        pixels = model.preprocess(marks.picture("test", PICTURE))
+        return pixels, model.labels.names[label], f"Picture {PICTURE} of the test split"
     own = model.card["name"].removeprefix("terrarium-")
     task = own if own in TASKS else "kinds"
     picture, label = Task(task, "test")[SCENE]

@@ -3,18 +3,22 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from vitreous.terrarium import (
     KINDS,
+    MARK_TASKS,
     SAMPLE_SCENES,
     TASKS,
     WORLD_KINDS,
     Background,
+    CompiledModel,
     Light,
     Scene,
     Task,
     Thing,
+    compiled_models,
     contact_sheet,
     counterfactual,
     render,
@@ -86,16 +90,38 @@ def samples() -> Image.Image:
     return tiled(pictures, [name.replace("-", " ") for name in SAMPLE_SCENES], 3)
 
 
+def compiled(item: CompiledModel) -> Image.Image:
+    """Four pairs, clean and corrupt, with what the model answers."""
+    images = torch.stack(item.pairs(4), 1).flatten(0, 1)
+    answers = [item.model.labels[i] for i in item.model(images).argmax(-1).tolist()]
+    levels = (images.permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8)
+    return tiled([np.kron(each, np.ones((6, 6, 1), np.uint8)) for each in levels], answers, 8)
+
+
+def marks() -> Image.Image:
+    """Four pictures of each task of marks, with their answers."""
+    pictures, titles = [], []
+    for task in MARK_TASKS.values():
+        for index in range(4):
+            label = int(task.answer(task.symbols("test", index)[None]))
+            pictures.append(np.kron(task.picture("test", index), np.ones((6, 6, 1), np.uint8)))
+            titles.append(f"{task.name} {task.labels.names[label]}")
+    return tiled(pictures, titles, 4)
+
+
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     save(all_kinds(), "all")
     save(truth(), "truth")
     save(pairs(), "pairs")
     save(samples(), "samples")
+    save(marks(), "marks")
     for name in TASKS:
         task = Task(name, "all" if name == "sprites" else "test")
         step = len(task) // 16 + 1 if name == "sprites" else 1
         save(contact_sheet(task, [i * step for i in range(16)]), name)
+    for item in compiled_models():
+        save(compiled(item), f"compiled-{item.name}")
 
 
 if __name__ == "__main__":

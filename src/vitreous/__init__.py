@@ -42,8 +42,13 @@ if TYPE_CHECKING:
     from vitreous.hooks import Ablate as Ablate
     from vitreous.hooks import ActivationCache as ActivationCache
     from vitreous.hooks import ActivationPatch as ActivationPatch
+    from vitreous.hooks import AttentionMask as AttentionMask
+    from vitreous.hooks import CausalMask as CausalMask
     from vitreous.hooks import Edit as Edit
+    from vitreous.hooks import Freeze as Freeze
+    from vitreous.hooks import KnockOut as KnockOut
     from vitreous.hooks import Steer as Steer
+    from vitreous.hooks import SwapSubspace as SwapSubspace
     from vitreous.hooks import site as site
     from vitreous.hooks import wrap as wrap
     from vitreous.lenses import JacobianLens as JacobianLens
@@ -82,8 +87,11 @@ _HOMES = {
     "Ablate": "hooks",
     "ActivationCache": "hooks",
     "ActivationPatch": "hooks",
+    "AttentionMask": "hooks",
+    "CausalMask": "hooks",
     "Edit": "hooks",
     "FactoredMatrix": "models",
+    "Freeze": "hooks",
     "HookError": "_errors",
     "HookedCLIP": "models",
     "HookedTextConfig": "models",
@@ -92,8 +100,10 @@ _HOMES = {
     "HookedViTConfig": "models",
     "ImageError": "_errors",
     "JacobianLens": "lenses",
+    "KnockOut": "hooks",
     "MissingDependencyError": "_errors",
     "Steer": "hooks",
+    "SwapSubspace": "hooks",
     "TokenLayout": "models",
     "TunedLens": "lenses",
     "UnknownNameError": "_errors",

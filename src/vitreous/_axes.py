@@ -32,6 +32,7 @@ AXES: dict[str, str] = {
     "labels": "classes of the head",
     "followed": "labels of a token that are followed from layer to layer",
     "ranks": "the labels of a token that are kept, the highest first",
+    "directions": "vectors that span a subspace",
     "width": "whatever a norm runs over: the residual stream, or a head",
     "neurons": "selected MLP neurons",
     "channels": "color channels of an image",

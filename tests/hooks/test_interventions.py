@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -12,10 +13,16 @@ from vitreous._errors import HookError, UnknownNameError
 from vitreous.hooks import (
     Ablate,
     ActivationPatch,
+    AttentionMask,
     Batched,
+    CausalMask,
     Edit,
+    Freeze,
+    KnockOut,
     Means,
+    ShiftPeak,
     Steer,
+    SwapSubspace,
     load_interventions,
     save_interventions,
     site,
@@ -163,6 +170,16 @@ def test_interventions_are_values():
     assert "L1H0" in repr(Ablate("L1H0", "zero"))
 
 
+def test_the_highest_value_over_tokens_moves_to_those_named():
+    name = "blocks.1.mlp.hook_post"
+    value = value_under(ShiftPeak("L1N3", [0, 2]), name)
+    expected = plain(name)
+    others = [1, 3, 4, 5, 6]
+    expected[..., 3] = 0
+    expected[:, [0, 2], 3] = plain(name)[:, others, 3].amax(1)[:, None]
+    assert_equal(value, expected)
+
+
 # ---- refusals
 
 
@@ -196,9 +213,24 @@ SEVERAL = [
     Ablate(site("L1H1", positions=(1, 2)), "mean", means_of(Z, "position")),
     Ablate(Z, "resample", OTHER, seed=3),
     ActivationPatch(site("L0M", positions=[0, 2]), OTHER),
-    Steer(site("L2A", positions=torch.arange(7) > 3), torch.arange(8.0).double(), 0.5),
+    Steer(site("L1A", positions=torch.arange(7) > 3), torch.arange(8.0).double(), 0.5),
     Edit(site("blocks.0.attn.hook_pattern", head=1, keys="cls"), doubled),
     Ablate("L1H0", "mean", means_of(Z, "label"), labels=(1, 0, 2)),
+    ActivationPatch.denoise("L1H0", OTHER),
+    ActivationPatch.noise(
+        site("L0M", positions=(0, 2)), {"blocks.0.hook_mlp_out": OTHER["blocks.0.hook_mlp_out"]}
+    ),
+    SwapSubspace(site("L1A", positions=[1, 4]), random_like(torch.empty(2, 8).double()), OTHER),
+    KnockOut("cls", "patches", layers=[0, -1], heads=1),
+    KnockOut((0, 1), np.arange(7) % 2 == 0, both_ways=True),
+    KnockOut([2, 3], "patches", spare_self=True),
+    AttentionMask(torch.ones(7, 7).triu(1).bool(), layers=1),
+    CausalMask(),
+    CausalMask([5, 3, 1, 0, 2, 4], {"cls": "free"}, heads=[0]),
+    Freeze(OTHER),
+    Freeze(OTHER, ["patterns", "blocks.1.hook_resid_mid"], layers=-1, positions="patches"),
+    Freeze({"blocks.1.hook_resid_mid": OTHER["resid_mid", 1]}, "blocks.1.hook_resid_mid"),
+    ShiftPeak(site("blocks.1.mlp.hook_post", neuron=[1, 3]), "cls"),
 ]
 
 
@@ -211,18 +243,59 @@ def test_saved_interventions_do_what_they_did(tmp_path):
             expected = MODEL(IMAGES)
         with MODEL.intervene(theirs):
             assert torch.equal(MODEL(IMAGES), expected), mine
+        assert (MODEL(IMAGES) - expected).abs().max() > 1e-6, mine
+        assert type(theirs) is type(mine)
     assert not list(tmp_path.glob("*.part"))
 
 
 def test_saved_batches_do_what_they_did(tmp_path):
-    batched = Batched.of([SEVERAL[0], [], [SEVERAL[3], SEVERAL[5]]])
-    images = IMAGES.repeat(3, 1, 1, 1)
+    batched = Batched.of([SEVERAL[0], [], [SEVERAL[3], SEVERAL[5]], *SEVERAL[6:]])
+    images = IMAGES.repeat(len(batched.groups), 1, 1, 1)
     save_interventions([batched], tmp_path / "these.json", MODEL)
     [loaded] = load_interventions(tmp_path / "these.json")
     with MODEL.intervene(batched):
         expected = MODEL(images)
     with MODEL.intervene(loaded):
         assert torch.equal(MODEL(images), expected)
+
+
+def test_every_kind_acts_on_its_part_of_a_batch():
+    groups = [[], *SEVERAL]
+    with MODEL.intervene(Batched.of(groups)):
+        together = MODEL(IMAGES.repeat(len(groups), 1, 1, 1)).chunk(len(groups))
+    assert_equal(together[0], MODEL(IMAGES))
+    for mine, part in zip(SEVERAL, together[1:], strict=True):
+        assert_equal(part, value_under(mine, "hook_post_head_pre_normalize"), repr(mine))
+
+
+def test_every_kind_prints_on_one_line():
+    for each in SEVERAL:
+        assert repr(each).startswith(type(each).__name__ + "(") and "tensor(" not in repr(each)
+        assert "\n" not in repr(each) and len(repr(each)) < 200
+
+
+def test_long_selections_print_short():
+    mask = torch.arange(196).view(14, 14) % 3 == 0
+    assert repr(KnockOut("cls", mask)) == "KnockOut(queries='cls', keys=<66 of 14 x 14>)"
+    assert repr(Ablate(site("L0M", positions=mask), "zero")) == (
+        "Ablate(L0M[positions=<66 of 14 x 14>], method='zero')"
+    )
+    assert repr(CausalMask(range(196))) == "CausalMask(order=(0, 1, 2, 3, ... 196 in all))"
+
+
+def test_a_saved_patch_keeps_its_direction(tmp_path):
+    save_interventions([ActivationPatch.noise("L1H0", OTHER)], tmp_path / "these.json", MODEL)
+    [loaded] = load_interventions(tmp_path / "these.json")
+    assert loaded.direction == "noise"
+
+
+def test_a_kind_of_ones_own_is_not_saved(tmp_path):
+    class Doubling(Steer):
+        pass
+
+    with pytest.raises(TypeError, match="of this library to be saved; got Doubling"):
+        save_interventions([Doubling("L0M", torch.ones(8))], tmp_path / "these.json", MODEL)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_equal_tensors_are_saved_once(tmp_path):

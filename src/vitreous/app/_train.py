@@ -57,8 +57,10 @@ def write_model(
     if not is_main_process():
         return []
     tested = [
-        f"Accuracy on {split}: {found['accuracy']:.2%} of {found['images']}"
+        f"{_spoken(name)} on {split}: {part:.2%} of {found['images']}"
         for split, found in model.card["tests"].items()
+        for name, part in found.items()
+        if name != "images"
     ]
     return [*(["Finished before."] if was_finished else []), *tested, f"Model: {out}"]
 
@@ -67,6 +69,10 @@ def _shortened(recipe: Recipe, epochs: int | None, steps: int | None) -> Recipe:
     if epochs is None and steps is None:
         return recipe
     return replace(recipe, plan=replace(recipe.plan, epochs=epochs, steps=steps))
+
+
+def _spoken(name: str) -> str:
+    return name.replace("_", " ").capitalize()
 
 
 class _Bar:

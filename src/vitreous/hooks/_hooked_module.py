@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vitreous._errors import HookError
 from vitreous.hooks._cache import ActivationCache
 from vitreous.hooks._hook_point import Direction, Hook, HookFunction, HookPoint
-from vitreous.hooks._interventions import Intervention
+from vitreous.hooks._intervention import Intervention
 from vitreous.hooks._names import HookNames, NamesFilter, no_component
 from vitreous.hooks._recorder import PassRecorder
 from vitreous.hooks._site import ResolvedSite, Site
@@ -87,6 +87,23 @@ class HookedModule(nn.Module):
             "Edit the whole tensor with `Edit`."
         )
 
+    def points_of(
+        self, kind: str, layers: int | Sequence[int] | None = None, *, of_tokens: bool = False
+    ) -> list[str]:
+        """The hook points of a kind, such as `"scores"`, in some layers or all of the model.
+
+        Args:
+            kind: What interventions ask for: `"scores"` of the blocks' attention, `"pooling
+                scores"`, `"patterns"`, `"norms"` (scales), `"mlps"` (what they write).
+            layers: Blocks, negative ones from the end; None means the whole model.
+            of_tokens: Whether to leave out points whose values belong to no token.
+        """
+        del layers, of_tokens
+        raise ValueError(
+            f"`{type(self).__name__}` must know its parts to tell where its {kind} are; a wrapped "
+            "module doesn't. Name hook points, or convert it with `vt.from_module`."
+        )
+
     def resolve_site(self, site: Site) -> ResolvedSite:
         """The hook point and the part of its tensor that a site means."""
         component = self.names.component(site.name)
@@ -105,11 +122,15 @@ class HookedModule(nn.Module):
     # ---- hooks
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.as_a_pass(super().__call__, *args, **kwargs)
+
+    def as_a_pass(self, run: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Calls what makes values go by the hook points, and counts it as a forward pass."""
         if not torch.compiler.is_compiling():  # a count would make every pass compile anew
             self.passes += 1
         self.depth += 1
         try:
-            return super().__call__(*args, **kwargs)
+            return run(*args, **kwargs)
         finally:
             self.depth -= 1
 

@@ -4,29 +4,37 @@ import hashlib
 import importlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor
 
 from vitreous._whole import written_whole
+from vitreous.hooks._ablation import Ablate
+from vitreous.hooks._attention_masks import AttentionMask, CausalMask, KnockOut
+from vitreous.hooks._batched import Batched
 from vitreous.hooks._cache import ActivationCache, save_whole
-from vitreous.hooks._interventions import (
-    Ablate,
-    ActivationPatch,
-    Batched,
-    Edit,
-    Intervention,
-    Steer,
-)
+from vitreous.hooks._edits import Edit, ShiftPeak, Steer
+from vitreous.hooks._freezing import Freeze
+from vitreous.hooks._intervention import Intervention, source_values
 from vitreous.hooks._means import Means
+from vitreous.hooks._patches import ActivationPatch, SwapSubspace
 from vitreous.hooks._site import Site
 
 if TYPE_CHECKING:
     from vitreous.hooks._hooked_module import HookedModule
+
+_KINDS: dict[str, Callable[..., Intervention]] = {
+    kind.__name__: kind
+    for kind in (
+        Ablate, ActivationPatch, AttentionMask, Batched, CausalMask, Edit, Freeze, KnockOut,
+        ShiftPeak, Steer, SwapSubspace,
+    )
+}  # fmt: skip
 
 
 def save_interventions(
@@ -42,6 +50,7 @@ def save_interventions(
         model: A model that has the sites; it says which tensor of a cache or of means is meant.
 
     Raises:
+        TypeError: An intervention of a kind of your own.
         ValueError: An `Edit` whose function can't be imported by name.
     """
     tensors: dict[str, Tensor] = {}
@@ -69,31 +78,22 @@ def load_interventions(path: str | os.PathLike[str]) -> list[Intervention]:
 def _to_entry(
     intervention: Intervention, model: "HookedModule", tensors: dict[str, Tensor]
 ) -> dict[str, Any]:
+    kind = type(intervention).__name__
+    if _KINDS.get(kind) is not type(intervention):
+        raise TypeError(
+            f"An intervention must be of this library to be saved; got {kind}. Build it of "
+            f"{', '.join(_KINDS)}, or use `Edit` with a function that can be imported."
+        )
     if isinstance(intervention, Batched):
         groups = [[_to_entry(e, model, tensors) for e in g] for g in intervention.groups]
-        return {"kind": "Batched", "groups": groups}
-    fields: dict[str, Any] = {"kind": type(intervention).__name__}
-    for name, value in vars(intervention).items():
-        fields[name] = value
-    where = fields["site"] if isinstance(fields["site"], Site) else Site(fields["site"])
-    point = model.resolve_site(where).name
-    fields["site"] = {k: _plain(v, tensors) for k, v in vars(where).items()}
-    for name in ("reference", "source", "direction"):
-        if name in fields:
-            fields[name] = _to_reference(fields[name], point, tensors)
-    if "function" in fields:
-        fields["function"] = _importable(fields["function"])
-    return fields
-
-
-def _to_reference(value: Any, point: str, tensors: dict[str, Tensor]) -> Any:
-    if isinstance(value, Means):
-        about = {"by": value.by, "axes": value.axes[point], "count": value.count}
-        kept = _keep(value.values[point], tensors)
-        return {"means": {point: kept}, "description": value.description, **about}
-    if isinstance(value, ActivationCache):
-        value = value[point]
-    return value if value is None else {"tensor": _keep(value, tensors)}
+        return {"kind": kind, "groups": groups}
+    points = [name for name, _ in intervention.hooks(model)]
+    fields = dict(vars(intervention))
+    if "site" in fields and not isinstance(fields["site"], Site):
+        fields["site"] = Site(fields["site"])
+    if isinstance(intervention, Freeze):
+        fields["source"] = {point: source_values(intervention.source, point) for point in points}
+    return {"kind": kind, **{k: _encoded(v, points, tensors) for k, v in fields.items()}}
 
 
 def _from_entry(entry: dict[str, Any], tensors: dict[str, Tensor]) -> Intervention:
@@ -101,38 +101,58 @@ def _from_entry(entry: dict[str, Any], tensors: dict[str, Tensor]) -> Interventi
     kind = fields.pop("kind")
     if kind == "Batched":
         return Batched.of([[_from_entry(e, tensors) for e in g] for g in fields["groups"]])
-    fields["site"] = Site(**{k: _restored(v, tensors) for k, v in fields["site"].items()})
-    for name in ("reference", "source", "direction"):
-        if fields.get(name) is not None:
-            fields[name] = _from_reference(fields[name], tensors)
-    if "function" in fields:
-        module, _, function = fields["function"].partition(":")
-        fields["function"] = getattr(importlib.import_module(module), function)
-    if fields.get("labels") is not None:
-        fields["labels"] = tuple(fields["labels"])
-    kinds = {"Ablate": Ablate, "ActivationPatch": ActivationPatch, "Steer": Steer, "Edit": Edit}
-    return kinds[kind](**fields)
+    return _KINDS[kind](**{name: _decoded(value, tensors) for name, value in fields.items()})
 
 
-def _from_reference(saved: dict[str, Any], tensors: dict[str, Tensor]) -> Means | Tensor:
-    if "tensor" in saved:
-        return tensors[saved["tensor"]]
-    values = {point: tensors[digest] for point, digest in saved["means"].items()}
-    axes = {point: tuple(saved["axes"]) for point in values}
-    return Means(values, saved["by"], axes, saved["count"], saved["description"])
+def _encoded(value: Any, points: Sequence[str], tensors: dict[str, Tensor]) -> Any:
+    """A field as JSON; tuples, which mean (row, column), stay apart from lists of tokens.
 
-
-def _plain(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """A position as JSON; tuples, which mean (row, column), stay apart from lists of tokens."""
+    Of a run, or of means, only what belongs to the points of the intervention is kept.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
     if isinstance(value, Tensor):
         return {"tensor": _keep(value, tensors)}
-    return {"tuple": list(value)} if isinstance(value, tuple) else value
+    if isinstance(value, Means):
+        [point] = points
+        about = {"by": value.by, "axes": value.axes[point], "count": value.count}
+        kept = _keep(value.values[point], tensors)
+        return {"means": {point: kept}, "description": value.description, **about}
+    if isinstance(value, ActivationCache):
+        [point] = points
+        return {"tensor": _keep(value[point], tensors)}
+    if isinstance(value, Mapping):
+        return {"mapping": {k: _encoded(v, points, tensors) for k, v in value.items()}}
+    if isinstance(value, Site):
+        return {"site": {k: _encoded(v, points, tensors) for k, v in vars(value).items()}}
+    if isinstance(value, tuple | list):
+        several = [_encoded(each, points, tensors) for each in value]
+        return {"tuple": several} if isinstance(value, tuple) else several
+    if hasattr(value, "__array__"):  # of numpy: an index, or a mask
+        own = np.asarray(value)
+        return own.item() if own.ndim == 0 else _encoded(torch.from_numpy(own), points, tensors)
+    return {"function": _importable(value)}
 
 
-def _restored(value: Any, tensors: dict[str, Tensor]) -> Any:
-    if isinstance(value, dict):
-        return tensors[value["tensor"]] if "tensor" in value else tuple(value["tuple"])
-    return value
+def _decoded(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, list):
+        return [_decoded(each, tensors) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if "means" in value:
+        values = {point: tensors[digest] for point, digest in value["means"].items()}
+        axes = {point: tuple(value["axes"]) for point in values}
+        return Means(values, value["by"], axes, value["count"], value["description"])
+    [(form, held)] = value.items()
+    if form == "tensor":
+        return tensors[held]
+    if form == "tuple":
+        return tuple(_decoded(each, tensors) for each in held)
+    if form == "function":
+        module, _, name = held.partition(":")
+        return getattr(importlib.import_module(module), name)
+    parts = {name: _decoded(each, tensors) for name, each in held.items()}
+    return Site(**parts) if form == "site" else parts
 
 
 def _importable(function: Any) -> str:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 Selection = Sequence[int] | None  # None means all
+# Longer selections are cut short where they are printed.
+_N_SHOWN = 8
 Selector = Callable[[Any, int], list[int]]
 
 
@@ -69,7 +71,7 @@ class Site:
         ]
         for word, what in (("positions", self.positions), ("keys", self.keys)):
             if _none_if_all(what) is not None:
-                parts.append(f"{word}={what}")
+                parts.append(f"{word}={what if isinstance(what, str) else shown(what)}")
         return f"{self.name}[{', '.join(parts)}]" if parts else self.name
 
 
@@ -86,7 +88,7 @@ def site(
     Short forms name a component: `site("L11H4")`, `site("L7M")`, `site("L7A")`, `site("L7N1024")`.
     See `Site` for the arguments.
     """
-    return Site(name, _hashable(head), _hashable(neuron), positions, keys)
+    return Site(name, as_selection(head), as_selection(neuron), positions, keys)
 
 
 @dataclass(frozen=True)
@@ -142,15 +144,28 @@ class ResolvedSite:
             axis = self.axes.index(word)
             size = tensor.shape[axis]
             if word in ("token", "query", "key"):
-                found[axis] = (
-                    self.select(what, size) if self.select else _in_range(what, size, word)
-                )
+                found[axis] = self.select(what, size) if self.select else in_range(what, size, word)
             else:
-                found[axis] = _in_range(what, size, word)
+                found[axis] = in_range(what, size, word)
         return dict(sorted(found.items()))
 
 
-def _in_range(what: int | Sequence[int], size: int, word: str) -> list[int]:
+def shown(what: Any) -> str:
+    """A selection on one line, however long it is."""
+    if isinstance(what, tuple | list) and len(what) > _N_SHOWN:
+        first = ", ".join(map(str, what[: _N_SHOWN // 2]))
+        marks = "()" if isinstance(what, tuple) else "[]"
+        return f"{marks[0]}{first}, ... {len(what)} in all{marks[1]}"
+    if not hasattr(what, "__array__"):
+        return repr(what)
+    own = torch.as_tensor(what)
+    if own.dtype != torch.bool:
+        return shown(own.tolist())
+    return f"<{int(own.sum())} of {' x '.join(map(str, own.shape))}>"
+
+
+def in_range(what: int | Sequence[int], size: int, word: str) -> list[int]:
+    """Indices into a dimension, counted from the front; loud where one lies outside."""
     indices = [what] if isinstance(what, int) else list(what)
     wrong = [i for i in indices if not -size <= i < size]
     if wrong or not indices:
@@ -165,5 +180,6 @@ def _none_if_all(positions: Any) -> Any:
     return None if isinstance(positions, str) and positions == "all" else positions
 
 
-def _hashable(what: int | Sequence[int] | None) -> int | tuple[int, ...] | None:
+def as_selection(what: int | Sequence[int] | None) -> int | tuple[int, ...] | None:
+    """An index or several, in a form that can be compared and hashed."""
     return what if what is None or isinstance(what, int) else tuple(int(i) for i in what)

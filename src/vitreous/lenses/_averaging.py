@@ -9,9 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vitreous.data import Images
-from vitreous.lenses._frozen import frozen
 from vitreous.lenses._groups import tokens_of
-from vitreous.models import HookedViT, TokenLayout, require_finite, stream
+from vitreous.models import HookedViT, TokenLayout, frozen, require_finite, stream
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,11 @@ from torch import Tensor
 
 from vitreous.data import Images
 from vitreous.lenses._fitted_lens import FittedLens
-from vitreous.lenses._frozen import frozen
 from vitreous.lenses._lens_files import require_fitted_for
 from vitreous.lenses._reader import Reader
 from vitreous.lenses._reading import Translator
 from vitreous.lenses._tuning import Classifier, divergence, stream_names
-from vitreous.models import HookedViT, TokenLayout, as_numbers, require_finite, stream
+from vitreous.models import HookedViT, TokenLayout, as_numbers, frozen, require_finite, stream
 
 Lens = FittedLens | None
 MEASURES = ("kl", "entropy", "rank", "causal_cosine", "causal_gain")

@@ -8,10 +8,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vitreous.data import Batch, Images
-from vitreous.lenses._frozen import frozen
 from vitreous.lenses._groups import Groups, groups_of, tokens_of
 from vitreous.lenses._reader import Reader
-from vitreous.models import HookedViT, TokenLayout, ZeroShotClassifier, require_finite
+from vitreous.models import HookedViT, TokenLayout, ZeroShotClassifier, frozen, require_finite
 from vitreous.training import Plan, Progress, fit
 
 Classifier = HookedViT | ZeroShotClassifier

@@ -17,6 +17,7 @@ from vitreous.models._clip import CLIPCaches, HookedCLIP
 from vitreous.models._clip_check import CLIPCheckReport
 from vitreous.models._config import HookedViTConfig, TransformerConfig
 from vitreous.models._factored_matrix import FactoredMatrix
+from vitreous.models._frozen import frozen
 from vitreous.models._graph import Edge, Graph, GraphShape, layer_of, node_of
 from vitreous.models._layout import TokenLayout
 from vitreous.models._load import from_module, load, load_with_original
@@ -25,7 +26,7 @@ from vitreous.models._mlp import MLP
 from vitreous.models._names import get_act_name
 from vitreous.models._norms import Norm
 from vitreous.models._output_reading import OutputReading, output_points
-from vitreous.models._pairs import Pairs
+from vitreous.models._pairs import Pairs, gathered_halves, require_difference
 from vitreous.models._parity_report import ParityReport, ParityRow
 from vitreous.models._part_configs import (
     AttentionConfig,
@@ -43,6 +44,7 @@ from vitreous.models._processing import (
     fold_value_biases,
     resample_positions,
 )
+from vitreous.models._registers import with_registers, without_registers
 from vitreous.models._results import as_numbers, label_names, require_finite
 from vitreous.models._rows import StreamRows
 from vitreous.models._saving import as_stored, saved_description, weight_hash
@@ -55,6 +57,7 @@ from vitreous.models._text_layout import TextLayout
 from vitreous.models._token_groups import TokenGroups
 from vitreous.models._transformer import GlassTransformer
 from vitreous.models._vit import HookedViT
+from vitreous.models._without_tokens import without_tokens
 from vitreous.models._zero_shot import ZeroShotClassifier
 from vitreous.models.adapters import Tower
 
@@ -110,6 +113,8 @@ __all__ = [
     "fold_value_biases",
     "from_module",
     "from_state_dict",
+    "frozen",
+    "gathered_halves",
     "get_act_name",
     "image_tower",
     "kept_steps",
@@ -120,6 +125,7 @@ __all__ = [
     "load_with_original",
     "node_of",
     "output_points",
+    "require_difference",
     "require_finite",
     "resample_positions",
     "saved_description",
@@ -127,5 +133,8 @@ __all__ = [
     "shipped_models",
     "stream",
     "weight_hash",
+    "with_registers",
     "within_memory",
+    "without_registers",
+    "without_tokens",
 ]

@@ -76,6 +76,10 @@ class Attention(nn.Module):
     ) -> Float[Tensor, "batch tokens d_model"]:
         """What attention adds to the stream.
 
+        The stages that follow are methods of their own, so that a run can go on from each:
+        `from_projections`, `from_met`, `from_scores`, `from_pattern` and `from_z`. What such a
+        method takes has been by its hook points.
+
         Args:
             x: The normalized stream.
             per_head: Normalized inputs of their own for `"q"`, `"k"` or `"v"`, where those differ
@@ -89,22 +93,104 @@ class Attention(nn.Module):
                 projected if letter == each else value
                 for each, value in (("q", q), ("k", k), ("v", v))
             )
-        q, k, v = self.hook_q(q), self.hook_k(k), self.hook_v(v)
+        return self.from_projections(self.hook_q(q), self.hook_k(k), self.hook_v(v), hidden)
+
+    def of_first(
+        self,
+        x: Float[Tensor, "batch tokens d_model"],
+        first: int,
+        hidden: Bool[Tensor, "batch keys"] | None = None,
+    ) -> Float[Tensor, "batch queries d_model"]:
+        """What attention adds to the first tokens alone, where nobody hooks it."""
+        if self.reach is not None:
+            return self(x, hidden=hidden)[:, :first]
+        q, k, v = self.project_one("q", x[:, :first]), *self.project_keys_and_values(x)
+        return self.from_projections(q, k, v, hidden)
+
+    def from_projections(
+        self,
+        q: Float[Tensor, "batch queries heads d_head"],
+        k: Float[Tensor, "batch keys heads d_head"],
+        v: Float[Tensor, "batch keys heads d_head"],
+        hidden: Bool[Tensor, "batch keys"] | None = None,
+    ) -> Float[Tensor, "batch queries d_model"]:
+        """The rest, from the linear outputs."""
         q, k = normalize(self.q_norm, q), normalize(self.k_norm, k)
+        return self.from_met(self.turned("q", q), self.turned("k", k), v, hidden)
+
+    def meeting(
+        self, letter: str, x: Float[Tensor, "batch tokens heads d_head"]
+    ) -> Float[Tensor, "batch tokens heads d_head"]:
+        """Queries or keys as the other ones meet them, from the linear output; values stay."""
+        if letter == "v":
+            return x
+        return self.turned(letter, normalize(self.q_norm if letter == "q" else self.k_norm, x))
+
+    def turned(
+        self, letter: str, x: Float[Tensor, "batch tokens heads d_head"]
+    ) -> Float[Tensor, "batch tokens heads d_head"]:
+        """Queries or keys by their places, where those turn them."""
+        if self.rotary is None:
+            return x
+        return (self.hook_rot_q if letter == "q" else self.hook_rot_k)(self.turn(x))
+
+    def meeting_point(self, letter: str) -> str:
+        """The point, by its name in here, at which queries, keys or values are as they meet."""
+        if letter == "v":
+            return "hook_v"
         if self.rotary is not None:
-            q, k = self.hook_rot_q(self.turn(q)), self.hook_rot_k(self.turn(k))
+            return f"hook_rot_{letter}"
+        norm = self.q_norm if letter == "q" else self.k_norm
+        return f"hook_{letter}" if norm is None else f"{letter}_norm.hook_normalized"
+
+    def from_met(
+        self,
+        q: Float[Tensor, "batch queries heads d_head"],
+        k: Float[Tensor, "batch keys heads d_head"],
+        v: Float[Tensor, "batch keys heads d_head"],
+        hidden: Bool[Tensor, "batch keys"] | None = None,
+    ) -> Float[Tensor, "batch queries d_model"]:
+        """The rest, from queries and keys as they meet. Fewer queries are the first ones."""
         if self.hook_attn_scores.watched or self.hook_pattern.watched:
-            scores = self.hook_attn_scores(self.scores(q, k, hidden))
-            z = self.mix(self.hook_pattern(self.softmax(scores)), v)
-        else:
-            z = self.fused(q, k, v, hidden)
-        z = self.hook_z(z)
+            return self.from_scores(self.hook_attn_scores(self.scores(q, k, hidden)), v)
+        return self.from_z(self.hook_z(self.fused(q, k, v, hidden)))
+
+    def from_scores(
+        self,
+        scores: Float[Tensor, "batch heads queries keys"],
+        v: Float[Tensor, "batch keys heads d_head"],
+    ) -> Float[Tensor, "batch queries d_model"]:
+        """The rest, from what the softmax sees."""
+        return self.from_pattern(self.hook_pattern(self.softmax(scores)), v)
+
+    def from_pattern(
+        self,
+        pattern: Float[Tensor, "batch heads queries keys"],
+        v: Float[Tensor, "batch keys heads d_head"],
+    ) -> Float[Tensor, "batch queries d_model"]:
+        """The rest, from who attends to whom."""
+        return self.from_z(self.hook_z(self.mix(pattern, v)))
+
+    def from_z(
+        self, z: Float[Tensor, "batch tokens heads d_head"]
+    ) -> Float[Tensor, "batch tokens d_model"]:
+        """The rest, from what the heads have read."""
         return self.write_by_heads(z) if self.hook_result.watched else self.write(z)
 
     def project(self, x: Float[Tensor, "batch tokens d_model"]) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, as views of one product."""
         qkv = self.qkv(x).unflatten(-1, (3, self.n_heads, self.d_head))
         return qkv.unbind(2)
+
+    def project_keys_and_values(
+        self, x: Float[Tensor, "batch tokens d_model"]
+    ) -> tuple[Tensor, Tensor]:
+        """Keys and values without queries, as views of one product."""
+        width = self.out.in_features
+        bias = None if self.qkv.bias is None else self.qkv.bias[width:]
+        kv = functional.linear(x, self.qkv.weight[width:], bias)
+        k, v = kv.unflatten(-1, (2, self.n_heads, self.d_head)).unbind(2)
+        return k, v
 
     def project_one(
         self, letter: str, x: Float[Tensor, "batch tokens d_model"]
@@ -130,27 +216,27 @@ class Attention(nn.Module):
     ) -> Float[Tensor, "batch heads queries keys"]:
         """Exactly what the softmax sees."""
         scores = (q.transpose(1, 2) * self.attn_scale) @ k.permute(0, 2, 3, 1)
-        bias = self.score_bias(q, hidden)
-        return scores if bias is None else scores + bias
+        bias = self.score_bias(k, hidden)
+        return scores if bias is None else scores + bias[..., : q.shape[1], :]
 
     def score_bias(
         self,
-        q: Float[Tensor, "batch tokens heads d_head"],
+        k: Float[Tensor, "batch tokens heads d_head"],
         hidden: Bool[Tensor, "batch keys"] | None = None,
     ) -> Float[Tensor, "#batch #heads queries keys"] | None:
         """What is added to the scores beside their product; minus infinity where nobody looks.
 
         Of three dimensions, the fused kernel wouldn't take it.
         """
-        bias = None if self.relative_bias is None else self.relative_bias().to(q.dtype)[None]
+        bias = None if self.relative_bias is None else self.relative_bias().to(k.dtype)[None]
         if not self.causal and hidden is None and self.reach is None:
             return bias
-        n_tokens = q.shape[1]
-        bias = q.new_zeros(1, 1, n_tokens, n_tokens) if bias is None else bias
+        n_tokens = k.shape[1]
+        bias = k.new_zeros(1, 1, n_tokens, n_tokens) if bias is None else bias
         if self.reach is not None:
-            bias = bias.masked_fill(~self.reach.sees(n_tokens, q.device), float("-inf"))
+            bias = bias.masked_fill(~self.reach.sees(n_tokens, k.device), float("-inf"))
         if self.causal:
-            bias = bias.masked_fill(is_future(n_tokens, q.device), float("-inf"))
+            bias = bias.masked_fill(is_future(n_tokens, k.device), float("-inf"))
         if hidden is None:
             return bias
         return bias.masked_fill(hidden[:, None, None, :], float("-inf"))
@@ -177,11 +263,11 @@ class Attention(nn.Module):
 
     def fused(
         self,
-        q: Float[Tensor, "batch tokens heads d_head"],
-        k: Float[Tensor, "batch tokens heads d_head"],
-        v: Float[Tensor, "batch tokens heads d_head"],
+        q: Float[Tensor, "batch queries heads d_head"],
+        k: Float[Tensor, "batch keys heads d_head"],
+        v: Float[Tensor, "batch keys heads d_head"],
         hidden: Bool[Tensor, "batch keys"] | None = None,
-    ) -> Float[Tensor, "batch tokens heads d_head"]:
+    ) -> Float[Tensor, "batch queries heads d_head"]:
         """`mix(softmax(scores(q, k, hidden)), v)` in one kernel."""
         if self.reach is not None:
             return self.reach.fused(q, k, v, self._fused)
@@ -190,7 +276,8 @@ class Attention(nn.Module):
     def _fused(self, q: Tensor, k: Tensor, v: Tensor, hidden: Tensor | None = None) -> Tensor:
         """Over whole sequences."""
         is_plain = self.relative_bias is None and hidden is None
-        bias = None if is_plain else self.score_bias(q, hidden)
+        bias = None if is_plain else self.score_bias(k, hidden)
+        bias = bias if bias is None else bias[..., : q.shape[1], :]
         is_causal = self.causal and bias is None
         q, k, v = (each.transpose(1, 2) for each in (q, k, v))
         z = functional.scaled_dot_product_attention(

@@ -81,10 +81,7 @@ class AttentionRules:
 
     def _attention(self) -> dict[str, Rule]:
         attn, at = self.attn, self._at
-        ends = [
-            self._normalized(letter) if attn.rotary is None else at(f"hook_rot_{letter}")
-            for letter in "qk"
-        ]
+        ends = [at(attn.meeting_point(letter)) for letter in "qk"]
         return {
             at("hook_attn_scores"): (ends, self._scores),
             at("hook_pattern"): ([at("hook_attn_scores")], attn.softmax),

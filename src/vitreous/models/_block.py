@@ -75,22 +75,68 @@ class Block(nn.Module):
     ) -> Float[Tensor, "batch tokens d_model"]:
         """The stream behind the block.
 
+        The stages that follow are methods of their own, so that a run can go on from each:
+        `from_attention`, `behind_attention` and `from_mid`. What such a method takes
+        has been by its hook points.
+
         Args:
             resid: The stream in front of it.
             hidden: Tokens that nobody attends to; None for none.
         """
-        normalized = resid
-        for names in self.attentions:
-            resid = self.part(names.reads)(resid)
-            own = self._own_inputs(names, resid)
-            normalized = normalize(self.norm_of(names), resid)
-            resid = resid + self.part(names.adds)(self.attend(names, normalized, own, hidden))
-        if self.mlp is not None:
-            if not self.parallel:
-                resid = self.hook_resid_mid(resid)
-                normalized = normalize(self.ln2, self.hook_mlp_in(resid))
-            resid = resid + self.hook_mlp_out(self.mlp(normalized))
-        return self.hook_resid_post(resid)
+        return self.from_attention(0, self.hook_resid_pre(resid), hidden)
+
+    def from_attention(
+        self,
+        place: int,
+        resid: Float[Tensor, "batch tokens d_model"],
+        hidden: Bool[Tensor, "batch keys"] | None = None,
+        first: int | None = None,
+    ) -> Float[Tensor, "batch positions d_model"]:
+        """The rest, from the stream that an attention reads.
+
+        Args:
+            place: Which of `attentions`.
+            resid: The stream.
+            hidden: Tokens that nobody attends to; None for none.
+            first: How many tokens behind the block somebody reads, the first ones; None for all.
+                Only for a block in which nobody watches.
+        """
+        names = self.attentions[place]
+        own = self._own_inputs(names, resid)
+        normalized = normalize(self.norm_of(names), resid)
+        if first is None or place + 1 < len(self.attentions):
+            written = self.attend(names, normalized, own, hidden)
+        else:
+            written = self.attention(names).of_first(normalized, first, hidden)
+            resid, normalized = resid[:, :first], normalized[:, :first]
+        written = self.part(names.adds)(written)
+        if not self.parallel:
+            return self.behind_attention(place, resid + written, hidden, first)
+        assert self.mlp is not None
+        return self.hook_resid_post(resid + written + self.hook_mlp_out(self.mlp(normalized)))
+
+    def behind_attention(
+        self,
+        place: int,
+        resid: Float[Tensor, "batch tokens d_model"],
+        hidden: Bool[Tensor, "batch keys"] | None = None,
+        first: int | None = None,
+    ) -> Float[Tensor, "batch positions d_model"]:
+        """The rest, from the stream with what an attention added; arguments as above."""
+        if place + 1 < len(self.attentions):
+            reads = self.part(self.attentions[place + 1].reads)
+            return self.from_attention(place + 1, reads(resid), hidden, first)
+        if self.mlp is None:
+            return self.hook_resid_post(resid)
+        return self.from_mid(self.hook_resid_mid(resid))
+
+    def from_mid(
+        self, resid: Float[Tensor, "batch tokens d_model"]
+    ) -> Float[Tensor, "batch tokens d_model"]:
+        """The rest, from the stream that an MLP behind attention reads."""
+        assert self.mlp is not None
+        normalized = normalize(self.ln2, self.hook_mlp_in(resid))
+        return self.hook_resid_post(resid + self.hook_mlp_out(self.mlp(normalized)))
 
     def part(self, name: str) -> Any:
         """A module of the block, by its name."""

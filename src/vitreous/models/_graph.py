@@ -1,9 +1,9 @@
 """Who writes what whom reads: the edges of a transformer, as a plain set over a configuration."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -136,6 +136,7 @@ class Graph:
         included: Those of the circuit.
         scores: What each edge is worth; None where nobody has said.
         groups: The groups of tokens; `("all",)` for the plain graph.
+        attrs: What is known of the scores: the method, the target, and the like.
     """
 
     shape: GraphShape
@@ -143,6 +144,7 @@ class Graph:
     included: Bool[Tensor, "groups sources destinations"]
     scores: Float[Tensor, "groups sources destinations"] | None = None
     groups: tuple[str, ...] = EVERYWHERE
+    attrs: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(

@@ -92,6 +92,18 @@ class Norm(nn.Module):
         weighted = direction if self.w is None else direction * self.w
         return (self.centered(weighted) if centered else weighted) / scale
 
+    def gradient(
+        self, behind: Float[Tensor, "*#batch width"], x: Float[Tensor, "*#batch width"]
+    ) -> Float[Tensor, "*#batch width"]:
+        """Takes a gradient behind the norm, at `x`, to the one in front of it.
+
+        Unlike `transposed`, it counts how the scale moves with `x`.
+        """
+        scale = self.scale(x)
+        direct, divided = self.transposed(behind, scale), self.centered(x) / scale
+        # With u the weighted gradient and n what was divided: (centered(u) - n mean(u n)) / scale.
+        return direct - divided * (direct * divided).mean(-1, keepdim=True)
+
 
 def make_norm(width: int, config: NormConfig | None) -> Norm | None:
     """The norm that a config asks for; None where it asks for none."""

@@ -66,20 +66,37 @@ class Pairs:
             MemoryError: `max_batch` images don't fit into memory.
         """
         target = model.target(target)
-        one, other = (_gathered(model, x, max_batch) for x in (clean, corrupt))
-        if not len(one):
-            raise ValueError("`clean` must hold an image; got none. Pass one pair or more.")
-        if len(other) == 1 < len(one):
-            other = other.expand(len(one), *other.shape[1:])
-        if one.shape != other.shape:
-            raise ValueError(
-                f"`clean` and `corrupt` must have one shape; got {list(one.shape)} and "
-                f"{list(other.shape)}. Prepare both alike, one pair per row."
-            )
-        values = [_valued(target, x, max_batch) for x in (one, other)]
-        pairs = cls(model, target, one, other, *values)
-        pairs._require_difference()
-        return pairs
+        halves = gathered_halves(model, clean, corrupt, max_batch=max_batch)
+        values = [_valued(target, x, max_batch) for x in halves]
+        require_difference(target, *values)
+        return cls(model, target, *halves, *values)
+
+    @classmethod
+    def alone(
+        cls,
+        model: "GlassTransformer",
+        images: "Tensor | Images",
+        target: Target | Any,
+        *,
+        logits: Float[Tensor, "batch labels"] | None = None,
+        max_batch: int = 64,
+    ) -> "Pairs":
+        """Each image paired with itself, for what needs no second one; nothing has to differ.
+
+        Args:
+            model: Any glass transformer.
+            images: As `clean`.
+            target: From `model.target(...)`, or what that takes.
+            logits: Of these images, where they are known.
+            max_batch: The most images that run at once.
+        """
+        target = model.target(target)
+        given = _gathered(model, images, max_batch)
+        if not len(given):
+            raise ValueError("`images` must hold an image; got none. Pass one or more.")
+        known = None if logits is None else require_finite(target(logits), target.name)
+        value = _valued(target, given, max_batch) if known is None else known
+        return cls(model, target, given, given, value, value)
 
     def __len__(self) -> int:
         return len(self.clean)
@@ -105,18 +122,47 @@ class Pairs:
         """Values of the target on the scale on which corrupt is 0 and clean is 1, per pair."""
         return (values - self.corrupt_value) / (self.clean_value - self.corrupt_value)
 
-    def _require_difference(self) -> None:
-        difference = (self.clean_value - self.corrupt_value).abs()
-        size = torch.maximum(self.clean_value.abs(), self.corrupt_value.abs())
-        same = (difference <= _ROUNDING * torch.finfo(size.dtype).eps * size).nonzero()
-        if len(same):
-            pair = int(same[0])
-            raise ValueError(
-                f"`{self.target.name}` must differ between clean and corrupt; got "
-                f"{self.clean_value[pair]:.6g} and {self.corrupt_value[pair]:.6g} on pair {pair}, "
-                f"and the same on {len(same)} of {len(self)} in all. Leave such pairs out, or ask "
-                "for another target."
-            )
+
+def gathered_halves(
+    model: "GlassTransformer",
+    clean: "Tensor | Images",
+    corrupt: "Tensor | Images",
+    *,
+    max_batch: int = 64,
+) -> tuple[Tensor, Tensor]:
+    """Both halves where the model is, one pair per row, before anything runs.
+
+    Raises:
+        ValueError: They differ in shape, or there are none.
+    """
+    one, other = (_gathered(model, x, max_batch) for x in (clean, corrupt))
+    if not len(one):
+        raise ValueError("`clean` must hold an image; got none. Pass one pair or more.")
+    if len(other) == 1 < len(one):
+        other = other.expand(len(one), *other.shape[1:])
+    if one.shape != other.shape:
+        raise ValueError(
+            f"`clean` and `corrupt` must have one shape; got {list(one.shape)} and "
+            f"{list(other.shape)}. Prepare both alike, one pair per row."
+        )
+    return one, other
+
+
+def require_difference(
+    target: Target, clean_value: Float[Tensor, " batch"], corrupt_value: Float[Tensor, " batch"]
+) -> None:
+    """Raises `ValueError` where a target says the same of both images of a pair."""
+    difference = (clean_value - corrupt_value).abs()
+    size = torch.maximum(clean_value.abs(), corrupt_value.abs())
+    same = (difference <= _ROUNDING * torch.finfo(size.dtype).eps * size).nonzero()
+    if len(same):
+        pair = int(same[0])
+        raise ValueError(
+            f"`{target.name}` must differ between clean and corrupt; got "
+            f"{clean_value[pair]:.6g} and {corrupt_value[pair]:.6g} on pair {pair}, "
+            f"and the same on {len(same)} of {len(clean_value)} in all. Leave such pairs out, or "
+            "ask for another target."
+        )
 
 
 def _gathered(model: "GlassTransformer", inputs: "Tensor | Images", max_batch: int) -> Tensor:

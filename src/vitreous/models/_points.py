@@ -1,4 +1,7 @@
-"""What the dimensions of the tensor at a hook point count."""
+"""What the dimensions of the tensor at a hook point count, and which points are of a kind."""
+
+import re
+from collections.abc import Iterable
 
 from vitreous.models._part_configs import PoolingConfig
 
@@ -8,6 +11,11 @@ _WIDE_HEADS = (
 )  # fmt: skip
 _HEADS = ("hook_q", "hook_k", "hook_v", "hook_z", "hook_rot_q", "hook_rot_k")
 _HEAD_NORMS = (".q_norm.", ".k_norm.")
+_KINDS = {
+    "scores": "hook_attn_scores", "pooling scores": "hook_attn_scores",
+    "patterns": "hook_pattern", "norms": "hook_scale", "mlps": "hook_mlp_out",
+}  # fmt: skip
+_BLOCK = re.compile(r"blocks\.(\d+)\.")
 
 
 def axes_of(name: str, pooling: PoolingConfig) -> tuple[str, ...]:
@@ -32,3 +40,21 @@ def _width(name: str, pooling: PoolingConfig) -> str:
         return "neuron"
     is_pooled = "ln_final" in name and not pooling.normalizes_tokens
     return "d_pooled" if is_pooled or name.startswith("pooling.") else "d_model"
+
+
+def points_of_kind(names: Iterable[str], kind: str, layers: Iterable[int] | None) -> list[str]:
+    """The points of a kind; of some layers, or of the whole model, embedding and readout too."""
+    found = [name for name in names if name.rsplit(".", 1)[-1] == _KINDS[kind]]
+    blocks = {name: int(m[1]) for name in found if (m := _BLOCK.match(name))}
+    if kind == "pooling scores":
+        return [name for name in found if name not in blocks]
+    if layers is None and kind != "scores":
+        return found
+    chosen = set(blocks.values()) if layers is None else set(layers)
+    return [name for name, layer in blocks.items() if layer in chosen]
+
+
+def belongs_to_tokens(name: str, pooling: PoolingConfig) -> bool:
+    """Whether a point has values for each token of the sequence."""
+    is_pooled = "ln_final" in name and not pooling.normalizes_tokens
+    return not (is_pooled or name.startswith(("pooling.", "embedding.")))

@@ -57,6 +57,13 @@ class Pooling(nn.Module):
             return [x[torch.arange(len(x), device=x.device), self._read(layout)]]
         return [x[:, i] for i in range(1 + self.reads_distillation)]
 
+    @property
+    def n_first(self) -> int | None:
+        """How many tokens are read, where those are the first ones alone; None elsewhere."""
+        if self.kind == "cls":
+            return 1 + self.reads_distillation
+        return 1 if self.kind == "first" else None
+
     def fused(
         self, x: Float[Tensor, "batch tokens d_model"], layout: Layout
     ) -> list[Float[Tensor, "batch *tokens d_pooled"]]:

@@ -3,7 +3,7 @@
 import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -78,6 +78,11 @@ class Layout(ABC):
             f"`positions` need {self.n_tokens} tokens; this point has {n_tokens}. "
             "Pass positions='all'."
         )
+
+    def repeated(self, copies: int) -> Self:
+        """The layout of the same sequences, one batch of them after the other."""
+        del copies
+        return self
 
     def require_grid(self) -> None:  # noqa: B027
         """Raises `ValueError` where tokens have places in a picture that aren't known."""

@@ -34,8 +34,9 @@ class Rotary(nn.Module):
         self, x: Float[Tensor, "batch tokens heads d_head"], layer: int
     ) -> Float[Tensor, "batch tokens heads d_head"]:
         """Queries or keys of a layer, turned."""
-        # One table for all layers serves each of them.
-        cos, sin = (t[layer % len(t)].transpose(0, 1).to(x.dtype) for t in (self.cos, self.sin))
+        # One table for all layers serves each of them. Fewer tokens are the first ones.
+        tables = (t[layer % len(t), :, : x.shape[1]] for t in (self.cos, self.sin))
+        cos, sin = (table.transpose(0, 1).to(x.dtype) for table in tables)
         return x * cos + self._quarter_turn(x) * sin
 
     def _quarter_turn(self, x: Tensor) -> Tensor:

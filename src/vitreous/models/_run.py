@@ -91,6 +91,19 @@ class TransformerRun(ActivationCache):
                 "which no component wrote. Pass `incl_remainder=True`, or run without that hook."
             )
 
+    def require_run_of(self, model: "GlassTransformer") -> None:
+        """Raises when this is a run of another model, or of other weights."""
+        if self.model is not model:
+            raise HookError(
+                "A run must be of the model that goes on with it; got a cache of another model. "
+                "Record one with this model's `run_with_cache`."
+            )
+        if not self._run.has_its_weights():
+            raise HookError(
+                "A run must have the weights of the model that goes on with it; they have changed "
+                "since. Run the model again."
+            )
+
     # ---- places
 
     def _end(self, layer: int | None, *, mlp_input: bool = False) -> int:

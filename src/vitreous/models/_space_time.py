@@ -110,7 +110,13 @@ class OverSpace(Reach):
         shared, own = scores[..., : self.n_prefix], scores[..., self.n_prefix :]
         own = own.unflatten(-1, (self.n_frames, -1))
         shared = shared.unsqueeze(-2).expand(*own.shape[:-1], -1)
-        patterns = torch.cat([shared, own], -1).softmax(-1) / self.n_frames
+        by_frame = torch.cat([shared, own], -1)
+        if (by_frame == float("-inf")).all(-1).any():
+            raise ValueError(
+                "Tokens in front of the patches must be left a key in each frame, over which "
+                "their attention is averaged; a hook hides all of one from them. Hide fewer keys."
+            )
+        patterns = by_frame.softmax(-1) / self.n_frames
         shared, own = patterns[..., : self.n_prefix], patterns[..., self.n_prefix :]
         return torch.cat([shared.sum(-2), own.flatten(-2)], -1)
 

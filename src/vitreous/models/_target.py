@@ -68,7 +68,7 @@ class Target:
     constant: Float[Tensor, " batch"] | None = None
     normalizes: bool = False
 
-    def __call__(self, logits: Float[Tensor, "batch labels"]) -> Float[Tensor, " batch"]:
+    def __call__(self, logits: Float[Tensor, "batch *tokens labels"]) -> Float[Tensor, " batch"]:
         """The target's value for each image, in the units of the output (logits)."""
         if self.function is not None:
             return self._checked(self.function(logits), logits)

@@ -1,7 +1,7 @@
 """Where the tokens of texts are: which one ends each, and which are padding."""
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import torch
 from jaxtyping import Bool, Int
@@ -41,6 +41,11 @@ class TextLayout(Layout):
     def names(self) -> list[str]:
         """One short name per token: `t0`, `t1`, ..., and `cls`."""
         return [f"t{i}" for i in range(self.n - self.cls)] + ["cls"] * self.cls
+
+    def repeated(self, copies: int) -> Self:
+        read = None if self.read is None else self.read.repeat(copies)
+        hidden = None if self.hidden is None else self.hidden.repeat(copies, 1)
+        return replace(self, read=read, hidden=hidden)
 
     def to_json(self) -> dict[str, Any]:
         values = {"read": self.read, "hidden": self.hidden}

@@ -11,7 +11,14 @@ from torch import Tensor, nn
 
 from vitreous._errors import HookError
 from vitreous.data import ClassNames
-from vitreous.hooks import ActivationCache, HookedModule, HookPoint, Means, NamesFilter
+from vitreous.hooks import (
+    ActivationCache,
+    HookedModule,
+    HookPoint,
+    Means,
+    NamesFilter,
+    in_range,
+)
 from vitreous.models._base_embedding import BaseEmbedding
 from vitreous.models._block import Block
 from vitreous.models._cache import TransformerCache
@@ -20,10 +27,11 @@ from vitreous.models._config import TransformerConfig
 from vitreous.models._derivation import TransformerDerivation
 from vitreous.models._names import canonical_name, component_site
 from vitreous.models._norms import make_norm, normalize
-from vitreous.models._points import axes_of
+from vitreous.models._points import axes_of, belongs_to_tokens, points_of_kind
 from vitreous.models._pooling import Head, Pooling
 from vitreous.models._positions import Layout
 from vitreous.models._question import make_target
+from vitreous.models._restart import Restart, names_to_store, restart_points
 from vitreous.models._rotary import Rotary
 from vitreous.models._saving import save_pretrained, weight_hash
 from vitreous.models._span import block_range, last_watched, reached
@@ -88,8 +96,8 @@ class GlassTransformer(WeightViews, HookedModule):
         self.head = Head(cfg)
         self.hook_post_head_pre_normalize = HookPoint()
         self.setup_hooks(canonical_name(cfg.n_layers), component_site(cfg.n_layers))
-        behind = reached(self.hook_names(), cfg.n_layers, start_at_layer=cfg.n_layers)
-        self._readout_points = [self.hook_dict[name] for name in behind]
+        self._readout_points = self._points_from(cfg.n_layers)
+        self._end_points = self._points_from(cfg.n_layers - 1)
 
     # ---- what a tower says of its inputs
 
@@ -182,6 +190,68 @@ class GlassTransformer(WeightViews, HookedModule):
         if stops_early:
             return None
         return self._returned(resid, where, return_type)
+
+    def restart(
+        self,
+        cache: TransformerCache,
+        name: object,
+        values: Tensor,
+        *,
+        return_type: Literal["logits", "pre_logits"] = "logits",
+    ) -> Tensor:
+        """Continues a recorded run from a point inside a block, with other values there.
+
+        Equal to a whole pass in which a hook puts `values` at the point, and cheaper: what lies in
+        front of the point or beside it is the recorded run's, and where the readout reads the
+        first tokens alone and nobody hooks the last block or the readout, that block computes
+        these alone. Hooks in front of the point, beside it and at it don't fire again: their work
+        is in the run. Hooks behind it do.
+
+        Args:
+            cache: A run of this model, recorded under the hooks that are meant to hold in front
+                of the point. It must hold, or derive, what lies in front.
+            name: The point, by name or shorthand: of a block `hook_resid_pre`, `attn.hook_q`,
+                `hook_k`, `hook_v`, `hook_attn_scores`, `hook_pattern` or `hook_z`,
+                `hook_attn_out`, `hook_resid_mid`, `mlp.hook_post`, `hook_mlp_out` or
+                `hook_resid_post`; of attention divided over time and space all of both.
+            values: What leaves the point. Several patches may stand one after the other along the
+                batch, each a batch of the run's images.
+            return_type: As in `forward`.
+
+        Returns:
+            Logits `[batch labels]`, one row for each of `values`.
+
+        Raises:
+            ValueError: A point at which no run can restart, or values of another shape.
+            HookError: The weights have changed since the run, or the run lacks a value.
+        """
+        return self.as_a_pass(self._restarted, cache, self.names.one(name), values, return_type)
+
+    def _restarted(
+        self, cache: TransformerCache, name: str, values: Tensor, return_type: ReturnType
+    ) -> Tensor:
+        is_seen = any(point.watched for point in self._end_points)
+        first = None if is_seen else self.pooling.n_first
+        restart = Restart(self, cache, name, values, first)
+        output = self._returned(restart.last_stream(), restart.layout, return_type)
+        assert output is not None
+        return output
+
+    def can_restart(self, name: object) -> bool:
+        """Whether a run can go on from a point."""
+        return self.names.one(name) in restart_points(self)
+
+    def restart_names(self, name: object) -> list[str]:
+        """The points that a run has to store so that it can restart at this one, and derive it."""
+        return names_to_store(self, self.names.one(name))
+
+    def is_hooked_from(self, layer: int) -> bool:
+        """Whether somebody watches a point in this block or behind it."""
+        return any(point.watched for point in self._points_from(layer))
+
+    def _points_from(self, layer: int) -> list[HookPoint]:
+        names = reached(self.hook_names(), self.cfg.n_layers, start_at_layer=layer)
+        return [self.hook_dict[each] for each in names]
 
     def embed(
         self, inputs: Tensor, layout: Layout | None = None
@@ -339,6 +409,19 @@ class GlassTransformer(WeightViews, HookedModule):
             shape = (1, n_tokens, self.cfg.d_model)
             return self.layout_of_stream(self.placement.new_empty(shape)).select(positions)
         return self.layout.resolve(positions, n_tokens)
+
+    def points_of(
+        self, kind: str, layers: int | Sequence[int] | None = None, *, of_tokens: bool = False
+    ) -> list[str]:
+        chosen = None if layers is None else in_range(layers, self.cfg.n_layers, "layers")
+        found = points_of_kind(self.hook_dict, kind, chosen)
+        if kind == "pooling scores" and not found:
+            raise ValueError(
+                "queries='pooling' needs a model that is read by attention pooling; got pooling "
+                f"{self.cfg.pooling.kind!r}. Name tokens as queries."
+            )
+        pooling = self.cfg.pooling
+        return [name for name in found if not of_tokens or belongs_to_tokens(name, pooling)]
 
     # ---- what is explained, checked and saved
 

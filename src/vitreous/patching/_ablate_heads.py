@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vitreous.data import Images
-from vitreous.hooks import Ablate, Batched, Means, Site
-from vitreous.models import HookedViT, Target, TransformerCache, as_numbers
-from vitreous.training import means
+from vitreous.hooks import Means
+from vitreous.models import HookedViT, Target, TransformerCache
+from vitreous.patching._sweep import sweep
 
 
 def ablate_heads(
@@ -26,8 +26,7 @@ def ablate_heads(
 ) -> xarray.Dataset:
     """Replaces the output of each head, one at a time, by its mean, at all positions.
 
-    Restarts at the layer of the ablated head from the recorded run, with the heads of a layer
-    stacked along the batch; equal to one hooked forward pass per head.
+    A `sweep` over heads with intervention `"mean"`, in one batch of images.
 
     Args:
         model: Any `HookedViT`.
@@ -52,76 +51,17 @@ def ablate_heads(
         Wang et al., "Interpretability in the Wild", 2022, section 2.1 (mean ablation). Departs
         from it: the mean is over a data set of images, by position where the means are.
     """
-    target, layers = model.target(target), _chosen(model, layers)
-    with torch.no_grad():
-        if cache is None:
+    if cache is None:
+        with torch.no_grad():
             cache = model.run_with_cache(images)[1]
-        baseline = target(cache["hook_post_head_pre_normalize"])
-        reference = _reference(model, reference, cache)
-        values = [_ablated(model, target, layer, reference, cache, max_batch) for layer in layers]
-    effect = torch.stack(values, dim=1) - baseline[:, None, None]
-    return xarray.Dataset(
-        {
-            "effect": (("image", "layer", "head"), as_numbers(effect)),
-            "baseline": ("image", as_numbers(baseline)),
-        },
-        coords={"layer": layers, "head": list(range(model.cfg.n_heads))},
-        attrs={"target_name": target.name, "reference": reference.description, "unit": "logit"},
+    return sweep(
+        model,
+        images,
+        None,
+        target,
+        intervention="mean",
+        reference=reference,
+        layers=layers,
+        cache=cache,
+        max_batch=max_batch,
     )
-
-
-def _chosen(model: HookedViT, layers: Sequence[int] | None) -> list[int]:
-    there = range(model.cfg.n_layers)
-    wrong = [layer for layer in layers or () if layer not in there]
-    if wrong or (layers is not None and not layers):
-        raise ValueError(
-            f"`layers` must name some in 0..{len(there) - 1}; got {list(layers or ())}. "
-            "Leave it out for all."
-        )
-    return list(there if layers is None else layers)
-
-
-def _reference(
-    model: HookedViT, reference: Means | Images | Tensor | None, cache: TransformerCache
-) -> Means:
-    if isinstance(reference, Means):
-        return reference
-    if reference is not None:
-        return means(model, reference, "blocks.*.attn.hook_z")
-    return _own_means(model, cache) if model.means is None else model.means
-
-
-def _own_means(model: HookedViT, cache: TransformerCache) -> Means:
-    """Each head's mean over the tokens of the run itself: all there is without a reference."""
-    points = [f"blocks.{layer}.attn.hook_z" for layer in range(model.cfg.n_layers)]
-    n_images = len(cache[points[0]])
-    own = "this image's" if n_images == 1 else f"these {n_images} images'"
-    return Means(
-        values={name: cache[name].mean((0, 1)) for name in points},
-        by=None,
-        axes={name: model.axes(name) for name in points},
-        count=n_images,
-        description=f"the mean over {own} own tokens (no reference was given)",
-    )
-
-
-def _ablated(
-    model: HookedViT,
-    target: Target,
-    layer: int,
-    reference: Means,
-    cache: TransformerCache,
-    max_batch: int,
-) -> Float[Tensor, "batch heads"]:
-    """The target with each head of one layer ablated."""
-    name, resid = f"blocks.{layer}.attn.hook_z", cache["resid_pre", layer]
-    n_images, heads = len(resid), list(range(model.cfg.n_heads))
-    at_once = max(1, max_batch // n_images)
-    values = []
-    for start in range(0, len(heads), at_once):
-        chunk = heads[start : start + at_once]
-        edits = Batched.of([Ablate(Site(name, head=h), "mean", reference) for h in chunk])
-        with model.intervene(edits):
-            logits = model(resid.repeat(len(chunk), 1, 1), start_at_layer=layer)
-        values.append(target(logits.view(-1, logits.shape[-1])).view(len(chunk), n_images))
-    return torch.cat(values).T

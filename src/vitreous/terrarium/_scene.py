@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from vitreous._errors import unknown
+from vitreous.data import require_letters
 from vitreous.terrarium._kinds import kind_named
-from vitreous.terrarium._lettering import require_letters, width
+from vitreous.terrarium._lettering import width
 from vitreous.terrarium._palettes import PALETTES
 from vitreous.terrarium._plain import read, read_all
 from vitreous.terrarium._values import instance, put, truth, whole, wholes

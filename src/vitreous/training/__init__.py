@@ -3,6 +3,11 @@
 from vitreous.training._augmentations import Shift
 from vitreous.training._batches import Augmentation, unchanged
 from vitreous.training._fit import accuracy, fit
+from vitreous.training._interchange import (
+    InterchangeLoss,
+    interchange_accuracy,
+    strict_accuracy,
+)
 from vitreous.training._logs import (
     CsvLog,
     Log,
@@ -15,7 +20,7 @@ from vitreous.training._logs import (
 from vitreous.training._losses import Loss, cross_entropy, cross_entropy_with_patches
 from vitreous.training._means import means
 from vitreous.training._plan import Plan, log_spaced
-from vitreous.training._recipe import Recipe, new_model, train
+from vitreous.training._recipe import Measure, Recipe, new_model, train
 from vitreous.training._recipes import RECIPES, find_recipe
 from vitreous.training._run_folder import RunFolder
 from vitreous.training._trainer import is_main_process
@@ -24,8 +29,10 @@ __all__ = [
     "RECIPES",
     "Augmentation",
     "CsvLog",
+    "InterchangeLoss",
     "Log",
     "Loss",
+    "Measure",
     "Plan",
     "Progress",
     "Recipe",
@@ -40,10 +47,12 @@ __all__ = [
     "find_log",
     "find_recipe",
     "fit",
+    "interchange_accuracy",
     "is_main_process",
     "log_spaced",
     "means",
     "new_model",
+    "strict_accuracy",
     "train",
     "unchanged",
 ]

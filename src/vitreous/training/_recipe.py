@@ -1,9 +1,9 @@
 """A recipe, and the model that it makes from nothing."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -26,6 +26,9 @@ from vitreous.training._trainer import (
     require_seed,
 )
 
+Measure = Callable[[HookedViT, Images], float]
+"""Something that is measured of a trained model on pictures with labels."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -40,6 +43,7 @@ class Recipe:
         images: Reads the pictures of a split: "train", or one of `tests`.
         plan: How it is trained.
         tests: Splits on which its accuracy is measured for the card; the first is the usual one.
+        measures: What else is measured there, by the name that the card has for it.
         augment: Of training batches.
         loss: What it makes small.
         position_std: Of the positions at the start. At the usual 0.02, half of a short training
@@ -59,6 +63,7 @@ class Recipe:
     images: Callable[[str], Images]
     plan: Plan
     tests: tuple[str, ...] = ("test",)
+    measures: Mapping[str, Measure] = field(default_factory=dict)
     augment: Augmentation = unchanged
     loss: Loss = cross_entropy
     position_std: float = 0.1
@@ -183,12 +188,16 @@ def _card(model: HookedViT, recipe: Recipe, done: Progress) -> dict[str, Any]:
         "threads": recipe.threads,
         "training_loss": round(done.loss, 4),
         "trained_weight_hash": weight_hash(model),
-        "tests": {split: _tested(model, recipe.images(split)) for split in recipe.tests},
+        "tests": {
+            split: _tested(model, recipe.images(split), recipe.measures) for split in recipe.tests
+        },
     }
 
 
-def _tested(model: HookedViT, images: Images) -> dict[str, Any]:
-    return {"images": len(images), "accuracy": round(accuracy(model, images), 4)}
+def _tested(model: HookedViT, images: Images, measures: Mapping[str, Measure]) -> dict[str, Any]:
+    measured = {name: measure(model, images) for name, measure in measures.items()}
+    found = {"accuracy": accuracy(model, images), **measured}
+    return {"images": len(images), **{name: round(part, 4) for name, part in found.items()}}
 
 
 def new_model(recipe: Recipe, seed: int) -> HookedViT:

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 from vitreous.data import Images, Preprocessing, Sample
-from vitreous.terrarium import WORLD_KINDS, Task
+from vitreous.terrarium import WORLD_KINDS, MarkTask, Task
 from vitreous.training._repeats_images import ManyQuestions
 
 # Whole turns, so that every kind is there equally often.
 _TEST_SCENES = 144 * len(WORLD_KINDS)
 _SPURIOUS_TEST_SCENES = 7 * 100 * 8
 _REPEATS_TEST_SCENES = 5040
+_MARKS = {"train": 1500 * 64, "test": 4096}
 REPEATS_PREPROCESSING = Preprocessing(
     image_size=(96, 96), mean=(0.91, 0.87, 0.82), std=(0.12, 0.13, 0.14), crop_fraction=1.0
 )
@@ -69,6 +70,11 @@ def repeats_images(split: str) -> Images:
     task = Task("repeats", split)
     read = ManyQuestions(task, REPEATS_PREPROCESSING)
     return Images(read, len(task), class_names=task.class_names)
+
+
+def mark_images(task: MarkTask, split: str) -> Images:
+    """Pictures of marks: 96,000 of "train", or 4096 of "test"."""
+    return task.images(split, _MARKS[split])
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,27 @@ from functools import partial
 from vitreous._errors import unknown
 from vitreous.data import DIGIT_NAMES, DIGIT_PREPROCESSING, digits
 from vitreous.models import HookedViTConfig, PoolingConfig
-from vitreous.terrarium import PREPROCESSING, WORLD, WORLD_KINDS, Task
+from vitreous.terrarium import (
+    MARKS_PREPROCESSING,
+    PREPROCESSING,
+    WORLD,
+    WORLD_KINDS,
+    MarkTask,
+    Task,
+    mark_task,
+)
 from vitreous.training._augmentations import Shift
+from vitreous.training._interchange import (
+    InterchangeLoss,
+    interchange_accuracy,
+    strict_accuracy,
+)
 from vitreous.training._losses import cross_entropy_with_patches
 from vitreous.training._plan import Plan
 from vitreous.training._recipe import Recipe
 from vitreous.training._recipe_images import (
     REPEATS_PREPROCESSING,
+    mark_images,
     repeats_images,
     spurious_images,
     terrarium_images,
@@ -142,12 +156,58 @@ def _repeats() -> Recipe:
     )
 
 
+def _circuit(task: MarkTask, strict: float = 1.0) -> Recipe:
+    """A model that is made to solve a task by a circuit that is known before it is trained.
+
+    What a class token has found out, it rather asks for than lets patches find out: where that
+    isn't the circuit, only a large weight of `strict` drives it out.
+    """
+    return Recipe(
+        name=f"circuit-{task.name}",
+        about=f"task '{task.name}' of marks, each picture once: {task.about}",
+        config=HookedViTConfig(
+            n_layers=2,
+            d_model=48,
+            n_heads=4,
+            d_mlp=96,
+            image_size=24,
+            patch_size=6,
+            n_classes=len(task.labels.names),
+        ),
+        preprocessing=MARKS_PREPROCESSING,
+        labels=task.labels,
+        images=partial(mark_images, task),
+        plan=Plan(steps=1500, batch_size=64, learning_rate=2e-3, shuffle=False),
+        loss=InterchangeLoss(task.causal, strict=strict),
+        measures={
+            "interchange_accuracy": partial(interchange_accuracy, task.causal),
+            "strict_accuracy": partial(strict_accuracy, task.causal),
+        },
+        # Heads have to find cells by their places.
+        position_std=0.4,
+        n_means=1600,
+        workers=1,
+    )
+
+
 def _recipes() -> list[Recipe]:
     with_mlp = [_terrarium(f"terrarium-{n}l", n) for n in (1, 2, 3, 4)]
     without = [_terrarium(f"terrarium-{n}l-attn", n, d_mlp=None) for n in (1, 2, 3, 4)]
+    circuits = [_circuit(mark_task(name)) for name in ("common", "cued")]
+    circuits.append(_circuit(mark_task("told"), strict=4.0))
     coarse = _terrarium("terrarium-3l-coarse", 3, patch_size=24)
     mean = _terrarium("terrarium-4l-mean", 4, mean_pooled=True)
-    return [_digits(), *with_mlp, *without, coarse, mean, _spurious(), _typographic(), _repeats()]
+    return [
+        _digits(),
+        *with_mlp,
+        *without,
+        coarse,
+        mean,
+        _spurious(),
+        _typographic(),
+        _repeats(),
+        *circuits,
+    ]
 
 
 RECIPES = {recipe.name: recipe for recipe in _recipes()}

@@ -12,13 +12,18 @@ from vitreous.data import Preprocessing
 from vitreous.terrarium import (
     KINDS,
     Background,
+    CausalModel,
     Scene,
     Task,
     Thing,
+    Variable,
     Words,
+    compiled_model,
     contact_sheet,
     counterfactual,
+    counterfactual_pairs,
     kind,
+    mark_task,
     render,
     render_background,
     render_clip,
@@ -27,6 +32,7 @@ from vitreous.terrarium import (
     sample_scene,
     sprite_factors,
     sprite_index,
+    trained_circuit,
 )
 
 SCENE = sample("kinds", "test", 0)
@@ -479,3 +485,80 @@ def test_a_kind_that_lacks_something(arguments, text):
 def test_a_kind_of_an_unknown_group():
     with says(ValueError, "`group` must be one of animal, fruit, thing, shape; got 'robots'."):
         kind("robot", "🤖", "gray", group="robots")
+
+
+def test_an_unknown_trained_circuit_or_task_of_marks():
+    with says(UnknownNameError, "No trained circuit is named 'cude'. Nearest: cued."):
+        trained_circuit("cude")
+    with says(UnknownNameError, "No task of marks is named 'comon'. Nearest: common."):
+        mark_task("comon")
+
+
+@pytest.mark.parametrize("n", [0, -1, 1.5, True])
+def test_pairs_and_images_of_no_number_that_can_be(n):
+    circuit = trained_circuit("cued")
+    for ask in (circuit.pairs, circuit.images):
+        with says(ValueError, "`n` must be "):
+            ask(n)
+        with says(ValueError, "`seed` must be "):
+            ask(1, seed=-1)
+
+
+def test_a_variable_depends_on_those_before_it():
+    with says(ValueError, "Parents of `a` must be variables before it, or 'picture'; got 'b'."):
+        CausalModel((Variable("a", "m0", {"b": ""}, "", len),))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n": 0}, "`n` must be at least 1; got 0."),
+        ({"cause": "kinds"}, "No cause is named 'kinds'. Nearest: kind."),
+        ({"kind": "cut"}, "No kind of `kinds` is named 'cut'. Nearest: cat"),
+        ({"to": "dig"}, "No kind of `kinds` is named 'dig'. Nearest: dog"),
+        ({"to": "clock", "task": "spurious"}, "No kind of `spurious` is named 'clock'."),
+        ({"cause": "setting", "to": "snaw"}, "No setting of `kinds` is named 'snaw'."),
+        ({"cause": "text", "to": "ü"}, "`text` must be written with A-Z"),
+        ({"cause": "places", "to": "dog"}, "`to` must be None where objects exchange places"),
+        ({"task": "scenes"}, "`task` must have single pictures with one label; got 'scenes'."),
+        ({"cause": "places", "task": "repeats", "kind": "cot"}, "No kind of `repeats` is"),
+        ({"preprocessing": None}, "`preprocessing` must be of type Preprocessing; got None."),
+        ({"rho": 1}, "No option of `kinds` is named 'rho'."),
+    ],
+)
+def test_pairs_that_cannot_be(options, message):
+    with pytest.raises((ValueError, UnknownNameError), match=re.escape(message)):
+        counterfactual_pairs(**({"n": 2} | options))
+
+
+def test_more_pairs_than_there_are():
+    with pytest.raises(ValueError, match=r"the 2\d\d such pairs of split 'test' of `kinds`; got 9"):
+        counterfactual_pairs(900, kind="cat", to="dog")
+
+
+def test_an_unknown_compiled_model():
+    with says(
+        UnknownNameError, "No compiled model is named 'corner'. Nearest: corners, count. There"
+    ):
+        compiled_model("corner")
+
+
+@pytest.mark.parametrize("draw", ["images", "pairs"])
+@pytest.mark.parametrize(
+    ("n", "said"),
+    [
+        (0, "`n` must be at least 1; got 0. Try 16."),
+        (-3, "`n` must be at least 1; got -3. Try 16."),
+        (2.5, "`n` must be a whole number; got 2.5. Try 16."),
+        ("two", "`n` must be a whole number; got 'two'. Try 16."),
+    ],
+)
+def test_a_number_of_pictures_that_is_none(draw, n, said):
+    with says(ValueError, said):
+        getattr(compiled_model("switch"), draw)(n)
+
+
+@pytest.mark.parametrize("draw", ["images", "pairs"])
+def test_a_seed_that_is_none(draw):
+    with says(ValueError, "`seed` must be at least 0; got -1. Pass one from 0 on."):
+        getattr(compiled_model("switch"), draw)(2, seed=-1)

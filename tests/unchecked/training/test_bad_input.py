@@ -8,8 +8,10 @@ import torch
 
 from tests.tiny import images_of, random_model
 from vitreous.data import Batch
+from vitreous.terrarium import mark_task
 from vitreous.training import (
     RECIPES,
+    InterchangeLoss,
     Plan,
     RunFolder,
     cross_entropy_with_patches,
@@ -71,3 +73,13 @@ def test_questions_to_patches_need_labels_and_label_maps(missing):
     whole = Batch(torch.arange(2), images_of(model), labels, masks)
     with pytest.raises(ValueError, match="must have labels and label maps to train on; got no"):
         cross_entropy_with_patches(model, replace(whole, **{missing: None}))
+
+
+def test_interchange_training_needs_labels_and_label_maps():
+    task = mark_task("cued")
+    batch, loss = task.images("test", 2)[:2], InterchangeLoss(task.causal)
+    model = new_model(RECIPES["circuit-cued"], 0)
+    with pytest.raises(ValueError, match="`images` must have labels to train on; got none"):
+        loss(model, replace(batch, labels=None))
+    with pytest.raises(ValueError, match="`images` must have label maps, the symbols of a task"):
+        loss(model, replace(batch, masks=None))

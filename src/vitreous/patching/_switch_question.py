@@ -1,0 +1,125 @@
+"""Which answer each pair is to flip to, and how far a patched run is on the way."""
+
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from vitreous.data import Images
+from vitreous.models import HookedViT, Pairs, Target
+from vitreous.patching._patched_sets import Direction, PatchedSets
+
+
+@dataclass(frozen=True)
+class SwitchQuestion:
+    """The answer is the sign of a target, or the predicted class among all.
+
+    Attributes:
+        pairs: What the answer differs on.
+        sets: Their runs.
+        direction: From which run heads are patched into which.
+        goal: For each pair the sign, or the class, of the run that heads are patched from.
+        asks_prediction: Whether it is the class.
+    """
+
+    pairs: Pairs
+    sets: PatchedSets
+    direction: Direction
+    goal: Float[Tensor, " batch"] | Int[Tensor, " batch"]
+    asks_prediction: bool
+
+    @classmethod
+    def of(
+        cls,
+        model: HookedViT,
+        clean: Tensor | Images,
+        corrupt: Tensor | Images,
+        target: Target | Any,
+        direction: Direction,
+        max_batch: int,
+    ) -> "SwitchQuestion":
+        if direction not in get_args(Direction):
+            raise ValueError(
+                f"`direction` must be 'denoise' or 'noise'; got {direction!r}. Pass one of them."
+            )
+        asks_prediction = target is None
+        if asks_prediction:
+            clean, corrupt, target = _predicted(model, clean, corrupt, max_batch)
+        pairs = Pairs.of(model, clean, corrupt, target, max_batch=max_batch)
+        given = pairs.clean_value if direction == "denoise" else pairs.corrupt_value
+        goal = given.sign()
+        if asks_prediction:
+            images = pairs.clean if direction == "denoise" else pairs.corrupt
+            goal = torch.cat([_outputs(model, some).argmax(-1) for some in images.split(max_batch)])
+        else:
+            _require_flip(pairs)
+        sets = PatchedSets.of(pairs, direction, max_batch)
+        return cls(pairs, sets, direction, goal, asks_prediction)
+
+    def progress(
+        self, rows: Int[Tensor, " sets"], patched: Bool[Tensor, "sets layers heads positions"]
+    ) -> tuple[Float[Tensor, " sets"], Float[Tensor, " sets"]]:
+        """How far each patched run is: above zero where the answer flipped; and its target."""
+        logits, rows = self.sets.logits(rows, patched), rows.to(self.goal.device)
+        values = self.pairs.target.of_images(rows)(logits)
+        goal = self.goal[rows]
+        if not self.asks_prediction:
+            return values * goal, values
+        wanted = logits.gather(1, goal[:, None])
+        others = logits.scatter(1, goal[:, None], -torch.inf).max(1).values
+        return wanted[:, 0] - others, values
+
+    def progress_of_one(
+        self, patched: Bool[Tensor, "layers heads positions"]
+    ) -> Float[Tensor, " batch"]:
+        """How far one set is in every pair."""
+        rows = torch.arange(len(self.pairs))
+        return self.progress(rows, patched.expand(len(rows), *patched.shape))[0]
+
+
+def _predicted(
+    model: HookedViT, clean: Tensor | Images, corrupt: Tensor | Images, max_batch: int
+) -> tuple[Tensor, Tensor, Target]:
+    """The images, and for each pair its own difference of the two predicted classes."""
+    one, other = (
+        x if isinstance(x, Tensor) else torch.cat([batch.pixels for batch in x])
+        for x in (clean, corrupt)
+    )
+    like = model.placement
+    predicted = [
+        torch.cat([_outputs(model, some.to(like)).argmax(-1) for some in images.split(max_batch)])
+        for images in (one, other)
+    ]
+    same = (predicted[0] == predicted[1]).nonzero() if len(one) == len(other) else []
+    if len(same):
+        pair = int(same[0])
+        logits = [_outputs(model, x[pair : pair + 1].to(like)).max().item() for x in (one, other)]
+        name = (
+            predicted[0][pair].item() if model.labels is None else model.labels[predicted[0][pair]]
+        )
+        raise ValueError(
+            f"The prediction must differ between clean and corrupt; got {name} with logits "
+            f"{logits[0]:.4g} and {logits[1]:.4g} on pair {pair}, and the same on {len(same)} of "
+            f"{len(one)} in all. Leave such pairs out."
+        )
+    target = model.target(predicted[0].tolist(), minus=predicted[1].tolist(), name="prediction")
+    return one, other, target
+
+
+@torch.no_grad()
+def _outputs(model: HookedViT, images: Tensor) -> Float[Tensor, "batch labels"]:
+    return model(images)
+
+
+def _require_flip(pairs: Pairs) -> None:
+    same = (pairs.clean_value.sign() == pairs.corrupt_value.sign()).nonzero()
+    if len(same):
+        pair = int(same[0])
+        raise ValueError(
+            f"The sign of `{pairs.target.name}` must differ between clean and corrupt; got "
+            f"{pairs.clean_value[pair]:.4g} and {pairs.corrupt_value[pair]:.4g} on pair {pair}, "
+            f"and one sign on {len(same)} of {len(pairs)} in all. Leave such pairs out, or pass a "
+            "difference of classes."
+        )

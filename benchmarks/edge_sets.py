@@ -27,9 +27,7 @@ def main() -> None:
     write("edge_sets", {title: rows}, packages=())
 
 
-def compared(
-    pairs: Pairs, graph: Graph, name: str, draw: Callable[[Graph], Tensor]
-) -> Rows:
+def compared(pairs: Pairs, graph: Graph, name: str, draw: Callable[[Graph], Tensor]) -> Rows:
     """Stacked against both readings of one pass per set, in turn in one process."""
     sets = draw(graph)
     runs = MaskedRuns(pairs, graph)

@@ -76,18 +76,11 @@ def discover(
       2 F + `steps` times about (F + B) / 2 for each of 2 L + 1 parts.
     - `"nodes"`: the gradient where a node has written times the difference of what it wrote; an
       edge gets, of its two nodes' scores, the one of the smaller size, positive if both are. So
-<<<<<<< HEAD
       the best edges are those among the best nodes. 2 F + B.
-
-    - `"exact"`, `"acdc"`, `"edge-pruning"`: runs with edges really exchanged; see
-      `vitreous.circuits.exact`, `acdc` and `edge_pruning`, which say what `options` there are.
-=======
-      the best edges are those among the best nodes. 3 F + B.
     - `"exact"`: the target with each edge alone exchanged, as in `exact`. A part of an F per edge.
     - `"acdc"`: edges are taken out one after the other, as in `acdc`; a score is the largest
       threshold that keeps the edge. Up to a part of an F per edge and threshold.
     - `"edge-pruning"`: learned masks, as in `edge_pruning`, of 300 steps. 300 (F + B) or more.
->>>>>>> board6
 
     Gradients mislead where the target isn't nearly linear between the two runs: behind a softmax
     that is sure in the clean run, at a unit that is off in it, and where two paths can each do

@@ -77,9 +77,10 @@ def discover(
     - `"nodes"`: the gradient where a node has written times the difference of what it wrote; an
       edge gets, of its two nodes' scores, the one of the smaller size, positive if both are. So
       the best edges are those among the best nodes. 2 F + B.
-
-    - `"exact"`, `"acdc"`, `"edge-pruning"`: runs with edges really exchanged; see
-      `vitreous.circuits.exact`, `acdc` and `edge_pruning`, which say what `options` there are.
+    - `"exact"`: the target with each edge alone exchanged, as in `exact`. A part of an F per edge.
+    - `"acdc"`: edges are taken out one after the other, as in `acdc`; a score is the largest
+      threshold that keeps the edge. Up to a part of an F per edge and threshold.
+    - `"edge-pruning"`: learned masks, as in `edge_pruning`, of 300 steps. 300 (F + B) or more.
 
     Gradients mislead where the target isn't nearly linear between the two runs: behind a softmax
     that is sure in the clean run, at a unit that is off in it, and where two paths can each do
@@ -97,12 +98,13 @@ def discover(
         rule: Where they lie on the way from corrupt, 0, to clean, 1: `"midpoint"`,
             (k + 1/2) / steps, or `"left"`, k / steps, for k = 0 .. steps - 1.
         max_batch: Pairs that run at once.
-        **options: What only the method knows.
+        **options: What only `exact`, `acdc` or `edge_pruning` knows, such as `direction`.
 
     Returns:
         The graph with all edges included and a score each, in units of the output, the mean over
         pairs: an estimate of target(clean) - target(this edge corrupt), positive where keeping
-        the edge clean speaks for the target. `attrs` say what was asked, the mean `clean` and
+        the edge clean speaks for the target; or thresholds, or logits of masks, which have no
+        sign, of `"acdc"` and `"edge-pruning"`. `attrs` say what was asked, the mean `clean` and
         `corrupt` values, and, for integrated gradients, `completeness_error`: the scores of all
         edges from the input, which should add up to clean - corrupt, minus that.
 

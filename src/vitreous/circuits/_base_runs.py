@@ -76,7 +76,6 @@ class BaseRuns:
         """Runs both halves once, under all active hooks."""
         model = target.model
         written = _names(model)
-        other_logits, other = model.run_with_cache(corrupt, names_filter=written)
         streams = [f"blocks.{layer}.hook_resid_pre" for layer in range(model.cfg.n_layers)]
         streams.append(f"blocks.{model.cfg.n_layers - 1}.hook_resid_post")
         kept = [*written, *streams, *(points(model) if differentiated else ())]
@@ -84,16 +83,19 @@ class BaseRuns:
             metric = target if differentiated else False
             logits, cache = model.run_with_cache(clean, names_filter=kept, incl_bwd=metric)
         _require_untouched(cache, model.cfg.n_layers)
-        values = [require_finite(target(x.detach()), target.name) for x in (logits, other_logits)]
-        differences = {name: cache[name] - other[name] for name in written}
+        at_clean = in_order(model, cache) if differentiated else None
+        entered, ours = [cache[name] for name in streams], {name: cache[name] for name in written}
+        del cache  # and with it, before the next run, what only the backward pass needed
+        other_logits, other = model.run_with_cache(corrupt, names_filter=written)
+        differences = {name: ours.pop(name) - other[name] for name in written}
         return cls(
             model,
             target,
             model.layout_for(clean),
-            [cache[name] for name in streams],
+            entered,
             list(_parts(GraphShape.of(model), differences)),
-            *values,
-            in_order(model, cache) if differentiated else None,
+            *(require_finite(target(x.detach()), target.name) for x in (logits, other_logits)),
+            at_clean,
         )
 
     @property

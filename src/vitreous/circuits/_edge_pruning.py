@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from vitreous.circuits._distance import Metric, distance_of_none, distances, require_metric
 from vitreous.circuits._masked_runs import MaskedRuns
+from vitreous.circuits._written import require_batch
 from vitreous.models import Graph, Pairs, TokenGroups
 
 _TEMPERATURE, _LOW, _HIGH = 2 / 3, -0.1, 1.1
@@ -69,6 +70,8 @@ def edge_pruning(
             f"`sparsity` must lie between 0 and 1; got {sparsity}. Pass the share of edges to "
             "remove, such as 0.9."
         )
+    require_batch(max_batch)
+    require_batch(batch, "batch")
     at_once = min(batch, max_batch)
     batches = [
         MaskedRuns(

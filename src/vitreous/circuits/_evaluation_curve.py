@@ -140,7 +140,7 @@ def _area(curve: xarray.Dataset, heights: np.ndarray, log: bool, by: str) -> flo
 
 def _require_sizes(sizes: Sequence[float]) -> None:
     rises = all(one < other for one, other in pairwise(sizes))
-    if len(sizes) < 2 or not rises or not sizes[0] > 0 or sizes[-1] > 1:
+    if len(sizes) < 2 or not rises or sizes[0] <= 0 or sizes[-1] > 1:
         raise ValueError(
             f"`sizes` must be two or more shares in (0, 1], ascending; got {list(sizes)}. Leave "
             "it out for MIB's."

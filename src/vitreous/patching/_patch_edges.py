@@ -93,7 +93,7 @@ def _checked(graph: Graph, edge: EdgeLike) -> Edge:
             f"An edge must name {needed}; got {edge!r}. Write ('a0.h1', 'm2') or 'a0.h1->m2'."
         )
     source, destination, *group = parts
-    named = Edge(source, destination, *(group or graph.groups))
+    named = Edge(source, destination, group[0] if group else graph.groups[0])
     graph.index(*named[:3])
     return named
 

@@ -125,7 +125,5 @@ def test_the_weights_score_of_an_edge_is_the_norm_of_their_product() -> None:
     written = first.attn.W_O[1] @ centering * ln1.w
     expected = (written @ attn.W_K[0]).norm()
     assert float(scores[graph.index("a0.h1", "a1.h0<k>")]) == pytest.approx(float(expected))
-    into_mlp = (first.mlp.W_out @ centering * model.blocks[1].ln2.w) @ (
-        model.blocks[1].mlp.W_in
-    )
+    into_mlp = (first.mlp.W_out @ centering * model.blocks[1].ln2.w) @ (model.blocks[1].mlp.W_in)
     assert float(scores[graph.index("m0", "m1")]) == pytest.approx(float(into_mlp.norm()))

@@ -9,7 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vitreous._errors import unknown
+from vitreous.circuits._acdc import acdc
 from vitreous.circuits._base_runs import BaseRuns
+from vitreous.circuits._edge_pruning import edge_pruning
+from vitreous.circuits._exact import exact
 from vitreous.circuits._gradient_scores import (
     RULES,
     GradientBatch,
@@ -42,7 +45,11 @@ GRADIENTS: dict[str, GradientMethod] = {
 }
 # From all pairs to scores: `(pairs, graph, *, groups, max_batch, **options)`, of which the
 # options are those that `discover` doesn't know.
-SEARCHES: dict[str, Search] = {}
+SEARCHES: dict[str, Search] = {
+    "exact": exact,
+    "acdc": acdc,
+    "edge-pruning": edge_pruning,
+}
 _INTEGRATED = ("eap-ig", "eap-ig-activations")
 
 
@@ -74,6 +81,11 @@ def discover(
     - `"nodes"`: the gradient where a node has written times the difference of what it wrote; an
       edge gets, of its two nodes' scores, the one of the smaller size, positive if both are. So
       the best edges are those among the best nodes. 3 F + B.
+    - `"exact"`: every edge really exchanged, alone; see `exact`. 2 F + at most F per edge.
+    - `"acdc"`: the largest threshold that keeps the edge in a greedy search from the readout back;
+      see `acdc`. At most F per edge and threshold, and no sign.
+    - `"edge-pruning"`: masks learned by gradient descent; see `edge_pruning`. 300 (F + B), and no
+      sign.
 
     Gradients mislead where the target isn't nearly linear between the two runs: behind a softmax
     that is sure in the clean run, at a unit that is off in it, and where two paths can each do
@@ -91,7 +103,7 @@ def discover(
         rule: Where they lie on the way from corrupt, 0, to clean, 1: `"midpoint"`,
             (k + 1/2) / steps, or `"left"`, k / steps, for k = 0 .. steps - 1.
         max_batch: Pairs that run at once.
-        **options: What only the method knows.
+        **options: What only the method knows, such as `direction`, `metric` or `sparsity`.
 
     Returns:
         The graph with all edges included and a score each, in units of the output, the mean over

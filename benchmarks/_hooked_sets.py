@@ -50,8 +50,9 @@ class HookedSets:
     def _reader(self, columns: slice | int) -> Callable[[Tensor, Any], Tensor]:
         def read(value: Tensor, hook: Any) -> Tensor:
             weights = self.removed[: self.n_written, columns]
-            added = torch.tensordot(self.lacks[: self.n_written], weights, ([0], [0]))
-            return value + (added if isinstance(columns, int) else added.movedim(-1, 2))
+            added = weights.reshape(self.n_written, -1).T @ self.lacks[: self.n_written].flatten(1)
+            added = added.unflatten(1, self.lacks.shape[1:])
+            return value + (added[0] if isinstance(columns, int) else added.movedim(0, 2))
 
         return read
 

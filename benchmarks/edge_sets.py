@@ -1,4 +1,4 @@
-"""How many sets of edges of `terrarium-4l` run in a second: stacked, and one hooked pass for each."""
+"""How many sets of edges of `terrarium-4l` run in a second, stacked and one by one."""
 
 from collections.abc import Callable
 from itertools import islice
@@ -33,7 +33,7 @@ def compared(pairs: Pairs, graph: Graph, name: str, draw: Callable[[Graph], Tens
     runs = MaskedRuns(pairs, graph)
     together = HookedSets(pairs, graph)
     alone = [HookedSets(pairs.at(slice(i, i + 1)), graph) for i in range(len(pairs))]
-    ways = {
+    ways: dict[str, Callable[[], object]] = {
         "one hooked pass of all pairs": lambda: [together.logits(each[0]) for each in sets],
         "a hooked pass of each pair": lambda: [
             own.logits(each[0]) for each in sets for own in alone

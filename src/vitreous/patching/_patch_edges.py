@@ -94,7 +94,7 @@ def _checked(graph: Graph, edge: EdgeLike) -> Edge:
         )
     source, destination, *group = parts
     named = Edge(source, destination, group[0] if group else graph.groups[0])
-    graph.index(*named[:3])
+    graph.index(named.source, named.destination, named.group)
     return named
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkab
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from vitreous.view._frame import MARGIN, STACKED_BELOW
+from vitreous.view._frame import MARGIN, STACKED_BELOW, lines, wrapped
 from vitreous.view._packing import Array, as_numpy, exact
 from vitreous.view._viewer import Viewer
 
@@ -18,8 +18,13 @@ MOST_DRAWN = 400
 MOST_EDGES = 60_000
 """Edges that a page holds."""
 _FIRST = 100
+_TABLE_ROWS = 12
+_HINT = "Read from below: each part reads what parts below it wrote."
+_SIDE = 304  # width of the table beside the picture, in pixels
 _PORTS = ("", "q", "k", "v")
-_NAME = re.compile(r"(?:a(?P<head_layer>\d+)\.h(?P<head>\d+)|m(?P<mlp_layer>\d+))(?:<(?P<port>.)>)?")
+_NAME = re.compile(
+    r"(?:a(?P<head_layer>\d+)\.h(?P<head>\d+)|m(?P<mlp_layer>\d+))(?:<(?P<port>.)>)?"
+)
 
 
 class CircuitNode(NamedTuple):
@@ -190,13 +195,36 @@ class CircuitGraph(Viewer):
 
     def height(self, width: float) -> float:
         stacked = width + 2 * MARGIN < STACKED_BELOW
-        included = [i for i in self._order if self.edges[i].included] or list(self._order)
-        first = [self.edges[i] for i in included[: min(self.shown or _FIRST, MOST_DRAWN)]]
+        first = self._drawn_first
+        left = width if stacked else width - 40 - _SIDE
+        picture = self._picture_height(first) + 19 + 20 * lines(_HINT, left, 15)
+        picture += 22 * wrapped(self._legend_widths, 22, left)
+        table = 70 + 24.5 * min(len(first), _TABLE_ROWS)
+        controls = 64 * wrapped([258, 146, 170][: 2 + self._is_divided], 28, width) - 12
+        status = 14 + 20 * lines("x" * (90 + 45 * self._is_divided), width, 13)
+        return controls + status + 12 + (picture + 24 + table if stacked else max(picture, table))
+
+    @property
+    def _is_divided(self) -> bool:
+        return any(not edge.included for edge in self.edges)
+
+    @property
+    def _drawn_first(self) -> list[CircuitEdge]:
+        circuit = [self.edges[i] for i in self._order if self.edges[i].included]
+        return circuit[: min(self.shown or _FIRST, MOST_DRAWN)]
+
+    def _picture_height(self, drawn: Sequence[CircuitEdge]) -> float:
+        """As `circuit-layout.js` has it."""
         layers = {node.name: node.layer for node in self.nodes}
-        ends = [each for edge in first for each in (edge.source, edge.destination)]
-        rows = len({layers[name] for name in ends} - {-1})
-        picture = 110 + rows * min(max(620 / max(rows, 1), 58), 104)
-        return 150 + picture + (560 if stacked else 0) if stacked else 190 + max(picture, 520)
+        ends = {layers[each] for edge in drawn for each in (edge.source, edge.destination)}
+        rows = len(ends - {-1})
+        return 92 + max(rows, 0.5) * min(max(640 / max(rows, 1), 66), 104)
+
+    @property
+    def _legend_widths(self) -> list[float]:
+        ports = {edge.port for edge in self.edges} - {""}
+        ends = [6.5 * len(text) + 41 for text in self.ends] if self._has_scores else []
+        return [*ends, 6.5 * (18 + len(self.unit)), *(212 for _ in ports)]
 
     @property
     def _has_scores(self) -> bool:

@@ -86,7 +86,7 @@ def patch_edges(
 
 
 def _checked(graph: Graph, edge: EdgeLike) -> Edge:
-    parts = edge.split("->") if isinstance(edge, str) else list(edge[:3])
+    parts: list[Any] = edge.split("->") if isinstance(edge, str) else list(edge[:3])
     if len(parts) not in (2, 3) or (len(parts) == 2 and len(graph.groups) > 1):
         needed = "a source, a destination and a group" if len(graph.groups) > 1 else "two ends"
         raise ValueError(

@@ -92,8 +92,8 @@ def _checked(graph: Graph, edge: EdgeLike) -> Edge:
         raise ValueError(
             f"An edge must name {needed}; got {edge!r}. Write ('a0.h1', 'm2') or 'a0.h1->m2'."
         )
-    source, destination, *group = parts
-    named = Edge(source, destination, group[0] if group else graph.groups[0])
+    source, destination, group = [*parts, *graph.groups][:3]
+    named = Edge(source, destination, group)
     graph.index(*named[:3])
     return named
 

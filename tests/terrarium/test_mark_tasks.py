@@ -11,6 +11,7 @@ from vitreous.terrarium import (
     MARK_TASKS,
     MARKS_PREPROCESSING,
     TRAINED_CIRCUITS,
+    compiled_model,
     mark_task,
     trained_circuit,
     trained_circuits,
@@ -117,3 +118,17 @@ def test_all_of_them_tell_their_circuits():
         nodes = {end.partition("<")[0] for edge in edges for end in edge} - {"input", "logits"}
         assert set(circuit.roles) == nodes
         assert f"{len(edges)} of {circuit.graph.n_possible} edges are true" in repr(circuit)
+
+
+def test_they_offer_what_compiled_models_offer():
+    for circuit in (trained_circuit("cued"), compiled_model("switch")):
+        clean, corrupt = circuit.pairs(2, seed=1)
+        images, labels = circuit.images(3, seed=1)
+        assert clean.shape == corrupt.shape == (2, *images.shape[1:])
+        assert labels.shape == (3,)
+        assert circuit.target(circuit.model(clean)).shape == (2,)
+        assert circuit.graph.count < circuit.graph.n_possible
+        assert len(circuit.roles) > 0
+        assert circuit.n_kinds > 0
+        assert isinstance(circuit.name, str)
+        assert circuit.about.endswith((".", "?"))

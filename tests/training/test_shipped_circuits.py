@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from vitreous.models import GraphShape, Pairs, layer_of, load, shipped_folder
-from vitreous.models._graph import node_of
 from vitreous.terrarium import TRAINED_CIRCUITS, TrainedCircuit, mark_task, trained_circuit
 
 COUNT = 512
@@ -127,18 +126,11 @@ def test_it_is_right_though_all_nodes_outside_of_the_circuit_speak_of_other_pict
     assert (everything == pictures(name).labels).double().mean() < 0.6
 
 
+@torch.no_grad()
 def moved(name: str) -> dict[tuple[str, str], float]:
     """The mean size of what each edge alone moves, as a part of what the whole picture moves."""
-    with torch.no_grad():
-        return _moved(
-            circuit(name),
-            Pairs.of(model := circuit(name).model, *circuit(name).pairs(48), circuit(name).target),
-            model,
-        )
-
-
-def _moved(of: TrainedCircuit, pairs: Pairs, model) -> dict[tuple[str, str], float]:
-    shape = GraphShape.of(model)
+    of, shape = circuit(name), GraphShape.of(circuit(name).model)
+    model, pairs = of.model, Pairs.of(of.model, *of.pairs(48), of.target)
     points = ["blocks.0.hook_resid_pre", "blocks.*.attn.hook_z", "blocks.*.hook_mlp_out"]
     runs = [model.run_with_cache(x, names_filter=points)[1] for x in (pairs.clean, pairs.corrupt)]
 
@@ -162,7 +154,7 @@ def _moved(of: TrainedCircuit, pairs: Pairs, model) -> dict[tuple[str, str], flo
 
 def reading(destination: str, change: Tensor):
     """A hook by which a destination alone reads something more."""
-    node = node_of(destination)
+    node, _, letter = destination.partition("<")
     if node == "logits":
         return "blocks.1.hook_resid_post", lambda value, hook: value + change
     if node.startswith("m"):
@@ -172,7 +164,7 @@ def reading(destination: str, change: Tensor):
     def of_a_head(value, hook):
         value[:, :, int(head)] += change
 
-    return f"blocks.{layer}.hook_{destination[-2]}_input", of_a_head
+    return f"blocks.{layer}.hook_{letter[0]}_input", of_a_head
 
 
 @pytest.mark.parametrize("name", TRAINED_CIRCUITS)

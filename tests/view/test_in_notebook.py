@@ -6,9 +6,11 @@ from scipy.special import softmax
 
 from tests.view import synthetic
 from tests.view.reading import UNREADY, next_frame, number, point_at
+from tests.view.test_circuit_graph import graph as circuit_graph
 from vitreous.view import (
     AttentionGallery,
     Bars,
+    CircuitGraph,
     HeadCards,
     HeadMap,
     HeatMap,
@@ -61,6 +63,8 @@ VIEWERS = {
         "attention",
         "Patches",
     ),
+    "circuit": CircuitGraph.of(circuit_graph(4, 4).top(24), unit="logits"),
+    "all edges": CircuitGraph.of(circuit_graph(2, 3)),
     "plain strip": PatchStrip([synthetic.picture()] * 8, TOKENS, ["image 1: 0.12"] * 8),
 }
 

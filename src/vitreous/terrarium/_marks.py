@@ -17,7 +17,7 @@ COLORS: Mapping[str, tuple[int, int, int]] = {
     "blue": (50, 85, 190),
     "yellow": (225, 190, 50),
 }
-PAPER, NIGHT, FRAME = (222, 218, 208), (92, 94, 104), (20, 20, 24)
+PAPER, NIGHT = (222, 218, 208), (92, 94, 104)
 
 MARKS_PREPROCESSING = Preprocessing(
     image_size=(CELLS * SIDE, CELLS * SIDE),

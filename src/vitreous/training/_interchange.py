@@ -82,7 +82,8 @@ class InterchangeLoss:
 def interchange_accuracy(causal: CausalModel, model: HookedViT, images: Images) -> float:
     """How often a network answers as a causal model when one variable is that of another picture.
 
-    Averaged over the variables; in each run one of them is swapped in every picture.
+    Averaged over the variables; in each run one of them is swapped in every picture, with the one
+    before it in its batch. A picture alone in a batch is swapped with itself.
 
     Args:
         causal: Names the nodes that are swapped.

@@ -6,13 +6,13 @@ from vitreous._errors import unknown
 from vitreous.data import DIGIT_NAMES, DIGIT_PREPROCESSING, digits
 from vitreous.models import HookedViTConfig, PoolingConfig
 from vitreous.terrarium import (
-    MARK_TASKS,
     MARKS_PREPROCESSING,
     PREPROCESSING,
     WORLD,
     WORLD_KINDS,
     MarkTask,
     Task,
+    mark_task,
 )
 from vitreous.training._augmentations import Shift
 from vitreous.training._interchange import (
@@ -156,8 +156,12 @@ def _repeats() -> Recipe:
     )
 
 
-def _circuit(task: MarkTask) -> Recipe:
-    """A model that is made to solve a task by a circuit that is known before it is trained."""
+def _circuit(task: MarkTask, strict: float = 1.0) -> Recipe:
+    """A model that is made to solve a task by a circuit that is known before it is trained.
+
+    What a class token has found out, it rather asks for than lets patches find out: where that
+    isn't the circuit, only a large weight of `strict` drives it out.
+    """
     return Recipe(
         name=f"circuit-{task.name}",
         about=f"task '{task.name}' of marks, each picture once: {task.about}",
@@ -174,7 +178,7 @@ def _circuit(task: MarkTask) -> Recipe:
         labels=task.labels,
         images=partial(mark_images, task),
         plan=Plan(steps=1500, batch_size=64, learning_rate=2e-3, shuffle=False),
-        loss=InterchangeLoss(task.causal),
+        loss=InterchangeLoss(task.causal, strict=strict),
         measures={
             "interchange_accuracy": partial(interchange_accuracy, task.causal),
             "strict_accuracy": partial(strict_accuracy, task.causal),
@@ -189,6 +193,8 @@ def _circuit(task: MarkTask) -> Recipe:
 def _recipes() -> list[Recipe]:
     with_mlp = [_terrarium(f"terrarium-{n}l", n) for n in (1, 2, 3, 4)]
     without = [_terrarium(f"terrarium-{n}l-attn", n, d_mlp=None) for n in (1, 2, 3, 4)]
+    circuits = [_circuit(mark_task(name)) for name in ("common", "cued")]
+    circuits.append(_circuit(mark_task("told"), strict=4.0))
     coarse = _terrarium("terrarium-3l-coarse", 3, patch_size=24)
     mean = _terrarium("terrarium-4l-mean", 4, mean_pooled=True)
     return [
@@ -200,7 +206,7 @@ def _recipes() -> list[Recipe]:
         _spurious(),
         _typographic(),
         _repeats(),
-        *map(_circuit, MARK_TASKS.values()),
+        *circuits,
     ]
 
 

@@ -7,6 +7,7 @@ that travel inside it together with their data.
 
 from vitreous.view._attention import MOST_SCORES, AttentionGallery
 from vitreous.view._charts import Bars, HeatMap
+from vitreous.view._circuit_graph import MOST_DRAWN, CircuitEdge, CircuitGraph, CircuitNode, EdgeSet
 from vitreous.view._head_cards import HeadCards, HeadMap
 from vitreous.view._head_images import HeadImageMatrix
 from vitreous.view._image_grid import ImageGrid
@@ -22,9 +23,14 @@ from vitreous.view._token_map import Layout, TokenMap
 from vitreous.view._viewer import Viewer
 
 __all__ = [
+    "MOST_DRAWN",
     "MOST_SCORES",
     "AttentionGallery",
     "Bars",
+    "CircuitEdge",
+    "CircuitGraph",
+    "CircuitNode",
+    "EdgeSet",
     "HeadCards",
     "HeadImageMatrix",
     "HeadMap",

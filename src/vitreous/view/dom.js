@@ -10,6 +10,13 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+export function svg(tag, attributes = {}, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
 // A label that may be written from right to left.
 export function label(text) {
   return make("bdi", {}, text);

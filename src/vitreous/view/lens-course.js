@@ -1,7 +1,7 @@
 // How labels fare at one token from layer to layer: a line each, above the layers' columns, and its ranks.
 
 import { lightness } from "vitreous/colors.js";
-import { label, make } from "vitreous/dom.js";
+import { label, make, svg } from "vitreous/dom.js";
 import { plain, probability } from "vitreous/numbers.js";
 
 const HEIGHT = 132;
@@ -153,10 +153,4 @@ export class LensCourse {
 
 function distance(one, other) {
   return one.reduce((sum, byte, i) => sum + ((byte - other[i]) / 255) ** 2, (lightness(one) - lightness(other)) ** 2);
-}
-
-function svg(tag, attributes) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  return element;
 }

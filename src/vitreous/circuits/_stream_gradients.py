@@ -25,8 +25,8 @@ class BlockGradients:
         projected: At queries, keys and values, in front of norms and turns.
         mlp: At the stream that the MLP reads, by way of the MLP alone; None where there is none.
         entering: At what enters the block.
-        behind_heads: At the stream where the heads have written, by all ways.
-        behind_mlp: The same for the MLP.
+        behind_mlp: At the stream where the MLP has written, by all ways.
+        parallel: Whether the MLP stands beside attention.
     """
 
     layer: int
@@ -34,8 +34,15 @@ class BlockGradients:
     projected: tuple[Float[Tensor, "batch tokens heads d_head"], ...]
     mlp: Stream | None
     entering: Stream
-    behind_heads: Stream
     behind_mlp: Stream
+    parallel: bool
+
+    @property
+    def behind_heads(self) -> Stream:
+        """At the stream where the heads have written, by all ways."""
+        if self.mlp is None or self.parallel:
+            return self.behind_mlp
+        return self.behind_mlp + self.mlp
 
 
 @dataclass(frozen=True)
@@ -106,14 +113,13 @@ def _of_block(
     base = f"blocks.{layer}."
     stream, entering = (cache[f"{base}hook_resid_pre{end}"] for end in ("", "_grad"))
     projected = tuple(cache[f"{base}attn.hook_{letter}_grad"] for letter in "qkv")
-    behind_heads, mlp = behind, None
+    mlp = None
     if block.mlp is not None and block.parallel:
         # Beside attention it reads what attention reads, and has what that leaves of the gradient.
         mlp = entering - behind - _by_attention(block, stream, projected)
     elif block.mlp is not None:
         mlp = cache[f"{base}hook_mlp_in_grad"]
-        behind_heads = behind + mlp
-    return BlockGradients(layer, stream, projected, mlp, entering, behind_heads, behind)
+    return BlockGradients(layer, stream, projected, mlp, entering, behind, block.parallel)
 
 
 def _by_attention(block: Block, stream: Stream, projected: tuple[Tensor, ...]) -> Stream:

@@ -145,11 +145,10 @@ def _by_heads(
     divided = norm.centered(x) / scale
     projected /= scale[..., None]
     torch.bmm(projected.transpose(0, 1), by_head, out=out)
-    gained = divided if norm.w is None else divided * norm.w
-    # What a gradient says of the direction that the scale swallows, without spreading it out.
-    along = ((gained @ weight.T).view_as(projected) * projected).sum(-1) / norm.width
     if norm.w is not None:
         out *= norm.w
+    # The direction that the scale swallows.
+    along = _at(block.along, rows).to(out) / (scale * norm.width)
     out.addcmul_(divided[None], along.T[..., None], value=-1)
 
 

@@ -59,6 +59,8 @@ grades: $(VENV)/test.stamp  ## how good models and methods are on the terrarium:
 	$(BIN)/python -m benchmarks.spurious
 	$(BIN)/python -m benchmarks.corruptions
 	$(BIN)/python -m benchmarks.switches
+	$(BIN)/python -m benchmarks.circuit_leaderboard
+	$(BIN)/python -m benchmarks.digits_circuit
 
 proofs: $(VENV)/test.stamp  ## the proofs too long for `make test`: benchmarks/results/proofs.json
 	$(BIN)/python -m benchmarks.proofs

@@ -104,7 +104,7 @@ METHODS: dict[str, Method] = {
     "exact, denoise": searched("exact", direction="denoise"),
     "ACDC, noise": searched("acdc", metric="target"),
     "ACDC, denoise": searched("acdc", turned=True, metric="target"),
-    "edge pruning": searched("edge-pruning"),
+    "edge pruning": searched("edge-pruning", learning_rate=0.1),
     "the truth itself": lambda item, _: item.graph.scored(item.graph.included.double()),
     "at random": lambda item, _: score_at_random(item.graph),
     "weight norms": lambda item, _: score_by_weights(item.model, item.graph),

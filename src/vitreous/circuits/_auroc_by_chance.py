@@ -40,7 +40,8 @@ def auroc_by_chance(
     auroc(found, true, absolute=absolute)
     generator = torch.Generator().manual_seed(seed)
     drawn = (_shuffled(true, generator) for _ in range(count))
-    return torch.tensor([auroc(found, each, absolute=absolute) for each in drawn])
+    areas = [auroc(found, each, absolute=absolute) for each in drawn]
+    return torch.tensor(areas, dtype=torch.float64)
 
 
 def _shuffled(true: Graph, generator: torch.Generator) -> Graph:

@@ -5,8 +5,8 @@ import pytest
 from scipy.special import softmax
 
 from tests.view import synthetic
-from tests.view.test_circuit_graph import graph as circuit_graph
 from tests.view.reading import UNREADY, next_frame, number, point_at
+from tests.view.test_circuit_graph import graph as circuit_graph
 from vitreous.view import (
     AttentionGallery,
     Bars,

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from vitreous.view._frame import MARGIN, STACKED_BELOW, lines, wrapped
-from vitreous.view._packing import Array, as_numpy, exact
+from vitreous.view._packing import as_numpy, exact
 from vitreous.view._viewer import Viewer
 
 MOST_DRAWN = 400

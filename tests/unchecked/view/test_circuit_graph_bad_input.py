@@ -38,7 +38,7 @@ def test_a_port_is_a_known_letter():
 
 
 def test_a_page_holds_so_many_edges():
-    with pytest.raises(ValueError, match="at most 60000 edges; got 60001. Pass those"):
+    with pytest.raises(ValueError, match=r"at most 60000 edges; got 60001\. Pass those"):
         CircuitGraph(NODES, [EDGE] * 60_001)
 
 

@@ -17,7 +17,7 @@ class Table(Viewer):
         columns: A name for each column.
         rows: A text, a number or nothing (None) for each.
         caption: A line above the table.
-        decimals: Of numbers that aren't whole.
+        decimals: Of numbers in columns that hold others than whole ones.
 
     Raises:
         ValueError: A row of another length, or a number that is NaN or infinite.
@@ -45,10 +45,18 @@ class Table(Viewer):
     def payload(self) -> Mapping[str, Any]:
         return {
             "columns": list(self.columns),
+            "kinds": [self._kind(column) for column in range(len(self.columns))],
             "rows": [list(row) for row in self.rows],
             "caption": self.caption,
             "decimals": self.decimals,
         }
+
+    def _kind(self, column: int) -> str:
+        """Of texts, of counts, or of signed numbers."""
+        given = [row[column] for row in self.rows if row[column] is not None]
+        if not given or any(isinstance(cell, str) for cell in given):
+            return "text"
+        return "count" if all(isinstance(cell, int) for cell in given) else "number"
 
     def height(self, width: float) -> float:
         caption = 10 + 24 * lines(self.caption, width, 15) if self.caption else 0

@@ -25,14 +25,18 @@ class Table extends Viewer {
   }
 
   isNumeric(column) {
-    return this.data.rows.some((row) => typeof row[column] === "number");
+    return this.data.kinds[column] !== "text";
   }
 
   cell(value, column) {
-    const tag = column === 0 ? "th" : "td";
-    const scope = column === 0 ? "row" : null;
-    if (typeof value !== "number") return make(tag, { scope, class: this.isNumeric(column) ? "number" : null }, label(value ?? "–"));
-    return make(tag, { scope, class: "number" }, Number.isInteger(value) ? value.toLocaleString("en-US").replace("-", "−") : signed(value, this.data.decimals));
+    const numeric = this.isNumeric(column);
+    const attributes = { scope: column === 0 ? "row" : null, class: numeric ? "number" : null };
+    return make(column === 0 ? "th" : "td", attributes, numeric ? this.written(value, column) : label(value === null ? "–" : String(value)));
+  }
+
+  written(value, column) {
+    if (value === null) return "–";
+    return this.data.kinds[column] === "count" ? value.toLocaleString("en-US").replace("-", "−") : signed(value, this.data.decimals);
   }
 
   sort(column) {

@@ -152,7 +152,7 @@ def test_one_pair_of_one_patch_in_one_layer_is_enough():
 
 def test_half_precision_has_a_report(pairs, graph):
     model = random_model(n_layers=2).bfloat16()
-    apart = [0, 2, 3]  # pairs that differ by more than what bfloat16 rounds
+    apart = [0, 2]  # pairs that differ by more than what bfloat16 rounds
     clean, corrupt = pairs.clean[apart].bfloat16(), pairs.corrupt[apart].bfloat16()
     found = circuit_report(model, graph, clean, corrupt, 0)
     assert np.isfinite(found.evidence.faithfulness) and found.page.html()

@@ -85,15 +85,17 @@ def circuit_report(
     graph.require_model(model)
     _require_circuit(graph)
     pairs = Pairs.of(model, clean, corrupt, target, max_batch=max_batch)
-    evidence = _measured(pairs, graph, groups, max_batch, _names(model, images, scores), held_out)
+    names = _names(model, images, scores)
+    evidence = _measured(model, pairs, graph, groups, max_batch, names, held_out)
     subtitle = f"{graph.count} edges of {model_name(model)}, measured on {len(pairs)} pairs"
     footer = data_set_facts(model, f"{len(pairs)} pairs of clean and corrupt")
-    pictures = [_pictures(pairs, place, evidence) for place in evidence.worst_first[:count]]
+    pictures = [_pictures(model, pairs, place, evidence) for place in evidence.worst_first[:count]]
     page = make_circuit_page(evidence, pictures, roles or {}, title, subtitle, footer)
     return CircuitReport(page, evidence)
 
 
 def _measured(
+    model: HookedViT,
     pairs: Pairs,
     graph: Graph,
     groups: TokenGroups | None,
@@ -111,7 +113,7 @@ def _measured(
         curve = faithfulness_curve(pairs, graph, groups=groups, max_batch=max_batch)
     return CircuitEvidence(
         graph=graph,
-        layout=pairs.model.layout_for(pairs.clean[:1]),
+        layout=model.layout_for(pairs.clean[:1]),
         target=pairs.target.name,
         faithful=found.isel(circuit=slice(1)),
         effects=effects,
@@ -138,10 +140,12 @@ def _names(
     return () if scores is None else tuple(name_heads(scores))
 
 
-def _pictures(pairs: Pairs, place: int, evidence: CircuitEvidence) -> tuple[Picture, Picture]:
+def _pictures(
+    model: HookedViT, pairs: Pairs, place: int, evidence: CircuitEvidence
+) -> tuple[Picture, Picture]:
     """Clean and corrupt."""
     clean, corrupt = (
-        Picture.of(shown(pairs.model, half[place : place + 1], evidence.layout))
+        Picture.of(shown(model, half[place : place + 1], evidence.layout))
         for half in (pairs.clean, pairs.corrupt)
     )
     return clean, corrupt

@@ -99,7 +99,7 @@ def _picture(evidence: CircuitEvidence, notes: Mapping[str, str]) -> Section:
         [CircuitGraph.of(evidence.graph, notes=notes, unit="score of an edge")],
         lede="Who reads whom, from the input at the bottom to the logits at the top. Point at a "
         "part to see its own edges; the slider leaves the smallest out.",
-        note="An edge carries what its source wrote in this run; all that isn't in the circuit "
+        note="An edge carries what its source wrote in this run; all that isn’t in the circuit "
         "carries what it carries in the corrupt run. An edge says who is read, not what is told.",
         warnings=_warnings(evidence),
     )
@@ -114,8 +114,8 @@ def _warnings(evidence: CircuitEvidence) -> list[str]:
         )
     elif abs(evidence.faithfulness - 1) > 1 - _FAITHFUL:
         said.append(
-            f"This circuit gives back {signed(evidence.faithfulness, 2)} of the target, not 1: "
-            "what it says of the model, it says of that part."
+            f"This circuit gives back {signed(evidence.faithfulness, 2)} of what the target differs "
+            "by, not 1: what it shows holds for that part of the model’s behavior."
         )
     idle = graph.count - graph.pruned().count
     if idle:
@@ -149,7 +149,7 @@ def _parts(evidence: CircuitEvidence, notes: Mapping[str, str]) -> Section:
         "read pass something on.",
         note="Effect: what the target falls by, on average, when all edges of the part are taken "
         "out of the circuit; positive speaks for the target. Share: that, divided by what the "
-        f"whole model differs from the empty circuit by, {signed(whole)}; shares needn't add up "
+        f"whole model differs from the empty circuit by, {signed(whole)}; shares needn’t add up "
         f"to 1. Readers and sources stand by size of score, four at most.{_named(evidence)}",
     )
 

@@ -69,10 +69,25 @@ class CircuitEdge(NamedTuple):
 class EdgeSet(Protocol):
     """What the picture reads from a graph, such as `vitreous.models.Graph`."""
 
-    groups: Any
-    possible: Any
-    included: Any
-    scores: Any
+    @property
+    def groups(self) -> Sequence[str]:
+        """Names of the groups of tokens."""
+        ...
+
+    @property
+    def possible(self) -> Any:
+        """`[groups, sources, destinations]`, true where there is an edge."""
+        ...
+
+    @property
+    def included(self) -> Any:
+        """Likewise, true where it is in the circuit."""
+        ...
+
+    @property
+    def scores(self) -> Any:
+        """Likewise, what it is worth; None where nobody has said."""
+        ...
 
     @property
     def sources(self) -> Sequence[str]:

@@ -45,6 +45,8 @@ bench: $(VENV)/test.stamp  ## how long everything takes: speed, methods, sweeps,
 	$(BIN)/python -m benchmarks.reader
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.methods
+	$(BIN)/python -m benchmarks.circuits
+	$(BIN)/python -m benchmarks.edge_sets
 	$(BIN)/python -m benchmarks.patching
 	$(BIN)/python -m benchmarks.views
 

@@ -14,6 +14,8 @@ from benchmarks._results import Rows, write
 from vitreous.models import HookedViTConfig, MapConfig, NormConfig, PoolingConfig
 from vitreous.patching import sweep
 
+Bar = dict[str, float | str]
+
 HEADS = "All 144 heads of a ViT-B/16, one pair: processor's time of one thread"
 PLACES = "All heads at all tokens, one pair: processor's time"
 B16: dict[str, Any] = {
@@ -26,7 +28,7 @@ READOUTS: dict[str, tuple[dict[str, Any], float]] = {
     "mean": ({"pooling": PoolingConfig("mean")}, 1.8),
     "attention pooling": ({"pooling": PoolingConfig("map", map=MAP), "cls_token": False}, 1.8),
 }
-EAGER_AT_LEAST, ROUNDS, SECONDS = 3.0, 3, 10.0
+EAGER_AIM, ROUNDS, SECONDS = 3.0, 3, 10.0
 # Every pass of a naive loop costs the same, whichever head it patches: one head per layer runs.
 LOOPED = [(layer, layer) for layer in range(12)]
 SHARE = len(LOOPED) / 144
@@ -63,12 +65,15 @@ def against_loops(readout: str) -> Rows:
         for name in list(works)[:: -1 if turn % 2 else 1]:
             share = 1 if name == "ours" else SHARE
             took[name].append(seconds(works[name]) / share)
-    least = {"our own passes": at_least, "timm, eager": EAGER_AT_LEAST}
+    least: dict[str, Bar] = {
+        "our own passes": {"must be at least": at_least, "aimed at": ""},
+        "timm, eager": {"must be at least": "", "aimed at": EAGER_AIM},
+    }
     return [row(readout, name, took["ours"], took[name], least[name]) for name in list(works)[1:]]
 
 
 def row(
-    readout: str, against: str, ours: list[float], theirs: list[float], least: float
+    readout: str, against: str, ours: list[float], theirs: list[float], least: Bar
 ) -> dict[str, Any]:
     ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
     return {
@@ -78,7 +83,7 @@ def row(
         "range": f"{min(ratios):.2f} to {max(ratios):.2f}",
         "sweep": f"{statistics.median(ours):.1f} s",
         "loop": f"{statistics.median(theirs):.1f} s",
-        "must be at least": least,
+        **least,
     }
 
 

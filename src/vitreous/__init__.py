@@ -18,6 +18,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vitreous import circuits as circuits
     from vitreous import data as data
     from vitreous import decomposition as decomposition
     from vitreous import heads as heads
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from vitreous._errors import UnsupportedModelError as UnsupportedModelError
     from vitreous._errors import WeightsError as WeightsError
     from vitreous._registry import list_models as list_models
+    from vitreous.circuits import discover as discover
     from vitreous.decomposition import direct_logit_attribution as direct_logit_attribution
     from vitreous.decomposition import direct_logit_shares as direct_logit_shares
     from vitreous.heads import score_heads as score_heads
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
 
 # The same for the interpreter, which asks only when a name is used.
 _PACKAGES = (
+    "circuits",
     "data",
     "decomposition",
     "heads",
@@ -111,6 +114,7 @@ _HOMES = {
     "WeightsError": "_errors",
     "direct_logit_attribution": "decomposition",
     "direct_logit_shares": "decomposition",
+    "discover": "circuits",
     "explain": "report",
     "from_module": "models",
     "from_state_dict": "models",

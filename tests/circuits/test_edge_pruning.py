@@ -1,18 +1,19 @@
 import torch
 
 from tests.circuits.test_exact import tiny
-from vitreous.circuits import edge_pruning, exact, faithfulness, score_at_random
+from vitreous.circuits import MaskedRuns, edge_pruning, exact, score_at_random
+from vitreous.circuits._distance import distances
 
 
 def test_learned_masks_keep_what_the_model_needs() -> None:
     pairs, graph = tiny(4)
-    scored = graph.scored(edge_pruning(pairs, graph, sparsity=0.5, steps=120))
+    scored = graph.scored(edge_pruning(pairs, graph, sparsity=0.5, steps=150))
     count = graph.n_possible // 2
     rivals = [score_at_random(graph, seed=seed).top(count) for seed in range(10)]
-    circuits = [scored.top(count), *rivals]
-    off = faithfulness(pairs, circuits)["faithfulness_of_pair"].data
-    distance = abs(off - 1).mean(1)
-    assert distance[0] < min(distance[1:])
+    sets = torch.stack([each.included for each in (scored.top(count), *rivals)])
+    with torch.no_grad():
+        ours, *others = distances(MaskedRuns(pairs, graph), sets, "kl").tolist()
+    assert ours < min(others)
 
 
 def test_a_seed_gives_the_same_scores_again() -> None:
@@ -23,10 +24,9 @@ def test_a_seed_gives_the_same_scores_again() -> None:
 
 
 def test_edges_that_do_nothing_go() -> None:
-    pairs, graph = tiny(3)
-    with torch.no_grad():
-        pairs.model.blocks[1].attn.out.weight[:, :4] = 0  # the first head of the last block
-    found = edge_pruning(pairs, graph, sparsity=0.3, steps=90, metric="target")
+    pairs, graph = tiny(3, idle=True)
+    found = edge_pruning(pairs, graph, sparsity=0.5, steps=120, metric="target")
     idle = [place for place, name in enumerate(graph.destinations) if name.startswith("a1.h0<")]
-    busy = exact(pairs, graph).abs() > 0.02
-    assert found[:, :, idle][graph.possible[:, :, idle]].mean() < found[busy].mean() / 4
+    best = exact(pairs, graph).abs().flatten().topk(5).indices
+    worth = found.flatten()[best].median()
+    assert found[:, :, idle][graph.possible[:, :, idle]].median() < worth / 4

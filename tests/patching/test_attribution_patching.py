@@ -112,7 +112,7 @@ def test_its_error_falls_with_the_step(readout):
         found = attribution_patching(model, clean, corrupt, target, over=over, check=0)["effect"]
         index = tuple(size - 1 for size in found.shape[2:])
         estimate, off = found.values[(0, layer, *index)], []
-        for share in (1e-2, 1e-4):
+        for share in (1e-3, 1e-5):
             value = patched(model, corrupt, there, target, over, layer, index, share)
             off.append(abs((value - baseline).item() / share - estimate))
         assert off[1] <= max(0.03 * off[0], 1e-9), (over, off)
@@ -124,13 +124,13 @@ def test_along_the_way_of_one_node_it_goes_to_the_exact_effect(over):
     target = model.target(0, minus=1)
     truth = exact(model, CORRUPT, CLEAN, target, over)
     errors = []
-    for steps in (4, 16):
+    for steps in (16, 64):
         found = attribution_patching(
             model, CLEAN, CORRUPT, target, over=over, gradient="integrated-activations", steps=steps
         )
         errors.append(np.abs(found["effect"].values - truth).max())
     assert errors[1] < errors[0] / 8  # the rule of middles errs by the square of a step
-    assert errors[1] < 0.01 * np.abs(truth).max()
+    assert errors[1] < 0.02 * np.abs(truth).max()
 
 
 @pytest.mark.parametrize("over", ["heads", "neurons", "positions", "heads_and_positions"])
@@ -138,7 +138,14 @@ def test_the_nodes_of_a_layer_add_up_to_the_layer(over):
     model = random_model()
     target = model.target(0, minus=1)
     found = attribution_patching(
-        model, CLEAN, CORRUPT, target, over=over, gradient="integrated-activations", steps=32
+        model,
+        CLEAN,
+        CORRUPT,
+        target,
+        over=over,
+        gradient="integrated-activations",
+        steps=64,
+        check=0,
     )
     for layer in range(model.cfg.n_layers):
         name = f"blocks.{layer}.{POINTS[over][0]}"
@@ -147,13 +154,14 @@ def test_the_nodes_of_a_layer_add_up_to_the_layer(over):
             hooks = [(name, lambda value, hook, there=there: there)]
             value = target(model.run_with_hooks(CORRUPT, fwd_hooks=hooks)) - target(model(CORRUPT))
         total = found["effect"].sel(layer=layer).sum(list(POINTS[over][1]))
-        np.testing.assert_allclose(total, value, rtol=0, atol=2e-3)
+        np.testing.assert_allclose(total, value, rtol=0, atol=0.005 * value.abs().max())
 
 
 @pytest.mark.parametrize("readout", READOUTS)
 def test_along_the_embedding_the_stream_explains_the_whole_difference(readout):
     model = random_model(**READOUTS[readout])
-    clean, corrupt = images_of(model), images_of(model, seed=7)
+    corrupt = images_of(model, seed=7)
+    clean = corrupt + 0.03 * (images_of(model) - corrupt)
     target = model.target(0, minus=1)
     errors = []
     for steps in (8, 64):
@@ -162,7 +170,7 @@ def test_along_the_embedding_the_stream_explains_the_whole_difference(readout):
             steps=steps, check=0,
         )  # fmt: skip
         errors.append(np.abs(found["normalized"].values - 1).max())
-    assert errors[1] < max(errors[0] / 4, 1e-10)
+    assert errors[1] < max(errors[0] / 4, 1e-8)
     assert errors[1] < 0.1
 
 
@@ -175,7 +183,7 @@ def test_the_path_is_that_of_the_images_where_the_embedding_is_linear():
         z = {}
 
         def keep(value, hook, z=z):
-            z[hook.layer()] = value.requires_grad_() if not value.requires_grad else value
+            z[hook.layer()] = 1 * value
             return z[hook.layer()]
 
         mixed = CORRUPT + share * (CLEAN - CORRUPT)
@@ -271,7 +279,7 @@ def test_the_signs_of_effect_and_of_its_normal_form():
 def test_half_precision_is_multiplied_as_float32():
     model, images = random_model(), torch.cat([CLEAN, CORRUPT])
     wide = attribution_patching(model, images[:2], images[2:], 0)["effect"]
-    low = model.to(torch.bfloat16)
-    half = attribution_patching(low, images[:2].bfloat16(), images[2:].bfloat16(), 0)["effect"]
+    low = model.half()
+    half = attribution_patching(low, images[:2].half(), images[2:].half(), 0)["effect"]
     assert half.dtype == np.float32
-    np.testing.assert_allclose(half, wide, rtol=0, atol=0.1 * float(abs(wide).max()))
+    np.testing.assert_allclose(half, wide, rtol=0, atol=0.02 * float(abs(wide).max()))

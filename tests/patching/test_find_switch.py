@@ -9,6 +9,7 @@ import torch
 from tests.tiny import READOUTS, images_of, random_images, random_model
 from vitreous.hooks import ActivationPatch, site
 from vitreous.patching import find_switch, switch_generality
+from vitreous.terrarium import compiled_model
 
 
 def patched_by_hand(model, base, other, members):
@@ -127,3 +128,17 @@ def test_generality_is_what_each_switch_does_on_each_pair():
     assert general.found_on.sum() == (switches["size"] > 0).sum()
     np.testing.assert_allclose(general.by_head, switches.member.mean("pair"))
     assert (np.diff(general.rate) <= 0).all()
+
+
+@pytest.mark.parametrize("direction", ["denoise", "noise"])
+@pytest.mark.parametrize("asks", ["target", "prediction"])
+def test_the_planted_switch_is_found_alone_on_every_pair(direction, asks):
+    planted = compiled_model("switch")
+    [head] = [edge.source for edge in planted.graph.edges() if edge.destination == "logits"]
+    clean, corrupt = planted.pairs(6, seed=2)
+    target = planted.target if asks == "target" else None
+    switches = find_switch(planted.model, clean, corrupt, target, direction=direction)
+    assert switches["is_smallest"].all()
+    for pair in range(6):
+        [(layer, number)] = members_of(switches, pair)
+        assert f"a{layer}.h{number}" == head

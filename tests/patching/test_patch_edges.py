@@ -136,7 +136,7 @@ def test_the_groups_of_an_edge_make_it_up():
     read, unread = "a0.h1->logits[class]", "a0.h1->logits[top]"
     effects = abs(apart["effect"]).max("pair").to_series()
     assert effects[read] > 1e-3
-    assert effects[unread] == 0
+    assert effects[unread] < 1e-12
 
 
 def test_it_runs_under_the_hooks_that_are_there():

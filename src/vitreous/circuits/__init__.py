@@ -2,6 +2,7 @@
 
 from vitreous.circuits._acdc import acdc
 from vitreous.circuits._auroc import auroc, average_precision
+from vitreous.circuits._auroc_by_chance import auroc_by_chance
 from vitreous.circuits._discover import discover
 from vitreous.circuits._edge_pruning import edge_pruning
 from vitreous.circuits._evaluation import faithfulness, split_pairs
@@ -20,6 +21,7 @@ __all__ = [
     "MaskedRuns",
     "acdc",
     "auroc",
+    "auroc_by_chance",
     "average_precision",
     "cmd",
     "completeness",

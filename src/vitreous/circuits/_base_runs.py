@@ -8,7 +8,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vitreous._errors import HookError
-from vitreous.models import GlassTransformer, GraphShape, Target, TransformerCache, require_finite
+from vitreous.circuits._stream_gradients import StreamGradients, in_order, points
+from vitreous.models import (
+    GlassTransformer,
+    GraphShape,
+    Target,
+    TransformerCache,
+    frozen,
+    require_finite,
+)
 from vitreous.models._positions import Layout
 
 # Edited at one of these, a part no longer reads the stream that the others wrote.
@@ -48,6 +56,7 @@ class BaseRuns:
         parts: The sources, in forward order.
         clean_value: The target of each clean image.
         corrupt_value: The target of each corrupt one.
+        gradients: Of the clean run, where they were asked for.
     """
 
     model: GlassTransformer
@@ -57,28 +66,44 @@ class BaseRuns:
     parts: list[Part]
     clean_value: Float[Tensor, " batch"]
     corrupt_value: Float[Tensor, " batch"]
+    gradients: StreamGradients | None = None
 
     @classmethod
     @torch.no_grad()
-    def of(cls, target: Target, clean: Tensor, corrupt: Tensor) -> "BaseRuns":
+    def of(
+        cls, target: Target, clean: Tensor, corrupt: Tensor, *, differentiated: bool = False
+    ) -> "BaseRuns":
         """Runs both halves once, under all active hooks."""
         model = target.model
         written = _names(model)
-        other_logits, other = model.run_with_cache(corrupt, names_filter=written)
         streams = [f"blocks.{layer}.hook_resid_pre" for layer in range(model.cfg.n_layers)]
         streams.append(f"blocks.{model.cfg.n_layers - 1}.hook_resid_post")
-        logits, cache = model.run_with_cache(clean, names_filter=[*written, *streams])
+        kept = [*written, *streams, *(points(model) if differentiated else ())]
+        with frozen(model):
+            metric = target if differentiated else False
+            logits, cache = model.run_with_cache(clean, names_filter=kept, incl_bwd=metric)
         _require_untouched(cache, model.cfg.n_layers)
-        values = [require_finite(target(x), target.name) for x in (logits, other_logits)]
-        differences = {name: cache[name] - other[name] for name in written}
+        at_clean = in_order(model, cache) if differentiated else None
+        entered, ours = [cache[name] for name in streams], {name: cache[name] for name in written}
+        del cache  # and with it, before the next run, what only the backward pass needed
+        other_logits, other = model.run_with_cache(corrupt, names_filter=written)
+        differences = {name: ours.pop(name) - other[name] for name in written}
         return cls(
             model,
             target,
             model.layout_for(clean),
-            [cache[name] for name in streams],
+            entered,
             list(_parts(GraphShape.of(model), differences)),
-            *values,
+            require_finite(target(logits.detach()), target.name),
+            require_finite(target(other_logits), target.name),
+            at_clean,
         )
+
+    @property
+    def at_clean(self) -> StreamGradients:
+        """The gradients of the clean run."""
+        assert self.gradients is not None
+        return self.gradients
 
     def written(
         self, parts: Iterable[Part], rows: Int[Tensor, " positions"]

@@ -1,29 +1,20 @@
 """What edges carry times what their destinations' gradients say of it, summed over tokens."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vitreous.circuits._backward import BlockGradients, block_gradients, readout_gradient
 from vitreous.circuits._base_runs import BaseRuns, Part
+from vitreous.circuits._stream_gradients import BlockGradients, StreamGradients
 from vitreous.models import Attention, GraphShape, Norm
 
-# Numbers that stand in memory at once: what all sources wrote at some tokens, and what the heads
-# of one block read there.
-_AT_ONCE = 2**23
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """The gradients of a block at what its parts read, and the stream that they are of."""
-
-    layer: int
-    stream: Float[Tensor, "batch tokens d_model"]
-    projected: tuple[Float[Tensor, "batch tokens heads d_head"], ...]
-    mlp: Float[Tensor, "batch tokens d_model"] | None
+# Numbers that stand in memory at once: what all sources wrote at some tokens, and what some blocks
+# read there.
+_AT_ONCE = 6 * 2**20
+# Destinations that a matrix product takes at once, so that it is worth calling one.
+_ENOUGH = 128
 
 
 class EdgeSums:
@@ -47,112 +38,119 @@ class EdgeSums:
         self.scores = torch.zeros(n_groups, *ends, dtype=torch.float64)
         self.group = group.flatten().to(runs.streams[0].device)
 
+    @torch.no_grad()
     def add(
-        self,
-        streams: Sequence[Float[Tensor, "batch tokens d_model"]],
-        parts: Sequence[Part],
-        *,
-        weight: float = 1.0,
-        hooks: Sequence = (),
+        self, gradients: StreamGradients, parts: Sequence[Part], *, weight: float = 1.0
     ) -> None:
-        """Adds the scores at one point.
+        """Adds the scores by the gradients of one run.
 
         Args:
-            streams: What enters the last blocks at that point, and what leaves the last one.
+            gradients: From the last blocks of a run.
             parts: The sources whose edges are meant, in forward order, one after the other.
-            weight: Of this point.
-            hooks: Of the run that the streams are of.
+            weight: Of this run.
         """
-        runs = self.runs
-        readout = readout_gradient(runs.target, streams[-1], runs.layout)
-        blocks = block_gradients(runs.model, streams, readout, runs.layout, hooks)
-        self._multiply([_reading(block) for block in blocks], readout, parts, weight)
-
-    @torch.no_grad()
-    def _multiply(
-        self,
-        readings: Sequence[_Reading],
-        readout: Float[Tensor, "batch tokens d_model"],
-        parts: Sequence[Part],
-        weight: float,
-    ) -> None:
-        first = parts[0].where.start
+        norm = self.runs.model.blocks[0].ln1
         for place, rows in self._rows():
             written = self.runs.written(parts, rows)
-            scores = self.scores[place, first : first + len(written)]
-            for columns, count, gradient in self._read(readings, readout, rows, first):
-                given = written[: max(count, 0)]
-                if len(given):
-                    product = given.flatten(1) @ gradient.flatten(1).T
-                    scores[: len(given), columns] += weight * product.cpu().double()
+            readout = _at(gradients.readout, rows)[None]
+            self._tally(place, parts, weight * _dot(written, readout), -1)
+            # All that is left to read is behind norms of one kind, which see no mean.
+            if norm is not None and norm.centers:
+                written -= written.mean(-1, keepdim=True)
+            for blocks in self._together(gradients.blocks, parts[0]):
+                read = self._read(blocks, rows, written)
+                before = self.shape.source_of(blocks[0].layer).stop - parts[0].where.start
+                first = self.shape.destinations_of(blocks[-1].layer).start
+                self._tally(place, parts, weight * _dot(written[:before], read), first)
+
+    def _tally(
+        self,
+        place: int,
+        parts: Sequence[Part],
+        products: Float[Tensor, "sources destinations"],
+        column: int,
+    ) -> None:
+        row = parts[0].where.start
+        here = self.scores[place, row : row + len(products)]
+        here[:, column:][:, : products.shape[1]] += products
 
     def _rows(self) -> Iterator[tuple[int, Int[Tensor, " positions"]]]:
         """The tokens of each group, some at a time."""
-        most = len(self.shape.sources) + 3 * self.shape.n_heads
+        most = len(self.shape.sources) + self._n_together * self._n_destinations
         size = max(_AT_ONCE // (most * self.runs.model.cfg.d_model), 1)
         for place in range(len(self.scores)):
             for rows in (self.group == place).nonzero().flatten().split(size):
                 yield place, rows
 
+    @property
+    def _n_destinations(self) -> int:
+        """Of a block."""
+        return 3 * self.shape.n_heads + self.shape.has_mlps
+
+    @property
+    def _n_together(self) -> int:
+        """Blocks whose destinations are multiplied at once."""
+        return max(_ENOUGH // self._n_destinations, 1)
+
+    def _together(self, blocks: list[BlockGradients], part: Part) -> Iterator[list[BlockGradients]]:
+        """Neighbors, the last ones first, of those that read what `part` and later ones wrote."""
+        reading = [block for block in blocks if block.layer >= part.layer]
+        for start in range(0, len(reading), self._n_together):
+            yield reading[start : start + self._n_together]
+
     def _read(
         self,
-        readings: Sequence[_Reading],
-        readout: Float[Tensor, "batch tokens d_model"],
+        blocks: list[BlockGradients],
         rows: Int[Tensor, " positions"],
-        first: int,
-    ) -> Iterator[tuple[slice, int, Float[Tensor, "destinations positions d_model"]]]:
-        """Destinations, how many of the sources from `first` on they read, and their gradients."""
-        shape, dtype = self.shape, torch.promote_types(readout.dtype, torch.float32)
-        every = len(shape.destinations)
-        yield (
-            slice(every - 1, every),
-            len(shape.sources) - first,
-            _at(readout, rows)[None].to(dtype),
-        )
-        for reading in readings:
-            heads = shape.source_of(reading.layer)
-            columns = shape.destinations_of(reading.layer)
-            block = self.runs.model.blocks[reading.layer]
-            yield columns, heads.start - first, _by_heads(block.attn, block.ln1, reading, rows)
-            if reading.mlp is not None:
-                before = heads.start if shape.parallel else heads.stop
-                column = slice(columns.stop, columns.stop + 1)
-                yield column, before - first, _at(reading.mlp, rows)[None].to(dtype)
+        written: Float[Tensor, "sources positions d_model"],
+    ) -> Float[Tensor, "destinations positions d_model"]:
+        """The gradients at all destinations of neighboring blocks, in forward order."""
+        count, n_heads = self._n_destinations, 3 * self.shape.n_heads
+        out = written.new_empty((count * len(blocks), *written.shape[1:]))
+        for own, block in zip(out.split(count), reversed(blocks), strict=True):
+            module = self.runs.model.blocks[block.layer]
+            _by_heads(module.attn, module.ln1, block, rows, own[:n_heads])
+            if block.mlp is not None:
+                own[n_heads] = _at(block.mlp, rows)
+        return out
 
 
-def _reading(block: BlockGradients) -> _Reading:
-    """Without what only sums over destinations need."""
-    return _Reading(block.layer, block.stream, block.projected, block.mlp)
+def _dot(
+    written: Float[Tensor, "sources positions d_model"],
+    gradients: Float[Tensor, "destinations positions d_model"],
+) -> Float[Tensor, "sources destinations"]:
+    products = written.flatten(1) @ gradients.to(written).flatten(1).T
+    return products.cpu().double()
 
 
 def _by_heads(
-    attn: Attention, norm: Norm | None, reading: _Reading, rows: Int[Tensor, " positions"]
-) -> Float[Tensor, "destinations positions d_model"]:
-    """The gradients at the inputs of all heads' queries, then keys, then values."""
-    dtype = torch.promote_types(reading.stream.dtype, torch.float32)
-    projected = torch.cat([_at(each, rows) for each in reading.projected], 1).to(dtype)
-    weight = torch.cat([attn.weight(letter) for letter in "qkv"]).to(dtype)
-    behind_norm = torch.bmm(projected.transpose(0, 1), weight.transpose(1, 2))
+    attn: Attention,
+    norm: Norm | None,
+    block: BlockGradients,
+    rows: Int[Tensor, " positions"],
+    out: Float[Tensor, "destinations positions d_model"],
+) -> None:
+    """The gradients at the inputs of all heads' queries, then keys, then values.
+
+    `norm.gradient` of all of them but for the mean of each, which what is centered doesn't read.
+    """
+    projected = torch.cat([_at(each, rows) for each in block.projected], 1).to(out)
+    weight = attn.qkv.weight.to(out)
+    by_head = weight.view(len(out), -1, weight.shape[1])
     if norm is None:
-        return behind_norm
-    return _through_norm(norm, behind_norm, _at(reading.stream, rows).to(dtype))
-
-
-def _through_norm(
-    norm: Norm,
-    behind: Float[Tensor, "destinations positions d_model"],
-    x: Float[Tensor, "positions d_model"],
-) -> Float[Tensor, "destinations positions d_model"]:
-    """`norm.gradient(behind, x)`, in the memory of `behind`."""
+        torch.bmm(projected.transpose(0, 1), by_head, out=out)
+        return
+    x = _at(block.stream, rows).to(out)
     scale = norm.scale(x)
     divided = norm.centered(x) / scale
+    projected /= scale[..., None]
+    torch.bmm(projected.transpose(0, 1), by_head, out=out)
+    gained = divided if norm.w is None else divided * norm.w
+    # What a gradient says of the direction that the scale swallows, without spreading it out.
+    along = ((gained @ weight.T).view_as(projected) * projected).sum(-1) / norm.width
     if norm.w is not None:
-        behind *= norm.w
-    if norm.centers:
-        behind -= behind.mean(-1, keepdim=True)
-    along = torch.einsum("dpm,pm->dp", behind, divided) / norm.width
-    behind.addcmul_(divided.expand_as(behind), along[..., None], value=-1)
-    return behind.div_(scale)
+        out *= norm.w
+    out.addcmul_(divided[None], along.T[..., None], value=-1)
 
 
 def _at(values: Tensor, rows: Int[Tensor, " positions"]) -> Tensor:

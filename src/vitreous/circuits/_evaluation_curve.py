@@ -1,6 +1,7 @@
 """Circuits of all sizes from one ranking of edges, and the areas below their faithfulness."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import xarray
@@ -138,8 +139,8 @@ def _area(curve: xarray.Dataset, heights: np.ndarray, log: bool, by: str) -> flo
 
 
 def _require_sizes(sizes: Sequence[float]) -> None:
-    rises = all(one < other for one, other in zip(sizes, sizes[1:], strict=False))
-    if len(sizes) < 2 or not rises or not sizes[0] > 0 or sizes[-1] > 1:
+    rises = all(one < other for one, other in pairwise(sizes))
+    if len(sizes) < 2 or not rises or sizes[0] <= 0 or sizes[-1] > 1:
         raise ValueError(
             f"`sizes` must be two or more shares in (0, 1], ascending; got {list(sizes)}. Leave "
             "it out for MIB's."

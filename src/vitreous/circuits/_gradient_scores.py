@@ -8,15 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vitreous.circuits._backward import (
-    BlockGradients,
-    Hooks,
-    block_gradients,
-    readout_gradient,
-    streams_from,
-)
 from vitreous.circuits._base_runs import BaseRuns, Part
 from vitreous.circuits._edge_sums import EdgeSums
+from vitreous.circuits._stream_gradients import BlockGradients, Hooks, gradients_from
 from vitreous.models import Graph, node_of
 
 RULES = ("midpoint", "left")
@@ -57,7 +51,7 @@ GradientMethod = Callable[[GradientBatch], EdgeScores]
 def eap(batch: GradientBatch) -> EdgeScores:
     """The gradient of the clean run times the difference of what sources wrote."""
     sums = batch.sums()
-    sums.add(batch.runs.streams, batch.runs.parts)
+    sums.add(batch.runs.at_clean, batch.runs.parts)
     return sums.scores
 
 
@@ -66,8 +60,8 @@ def eap_ig(batch: GradientBatch) -> EdgeScores:
     runs, sums = batch.runs, batch.sums()
     for point in batch.points:
         stream = runs.streams[0] - (1 - point) * runs.parts[0].difference
-        streams = streams_from(runs.model, stream, 0, runs.layout)
-        sums.add(streams, runs.parts, weight=1 / batch.steps)
+        gradients = gradients_from(runs.target, stream, 0, runs.layout)
+        sums.add(gradients, runs.parts, weight=1 / batch.steps)
     return sums.scores
 
 
@@ -78,8 +72,8 @@ def eap_ig_activations(batch: GradientBatch) -> EdgeScores:
         added = runs.added(part)
         for point in batch.points:
             first, stream, hooks = _moved(runs, part, -(1 - point) * added)
-            streams = streams_from(runs.model, stream, first, runs.layout, hooks)
-            sums.add(streams, [part], weight=1 / batch.steps, hooks=hooks)
+            gradients = gradients_from(runs.target, stream, first, runs.layout, hooks)
+            sums.add(gradients, [part], weight=1 / batch.steps)
     return sums.scores
 
 
@@ -96,9 +90,8 @@ def node_scores(batch: GradientBatch) -> Float[Tensor, "groups sources"]:
     """
     runs = batch.runs
     scores = torch.zeros(len(batch.graph.groups), len(batch.graph.sources), dtype=torch.float64)
-    behind = readout_gradient(runs.target, runs.streams[-1], runs.layout)
     parts = {(part.layer, part.is_heads): part for part in runs.parts}
-    for block in block_gradients(runs.model, runs.streams, behind, runs.layout):
+    for block in runs.at_clean.blocks:
         for part, gradient in _written_in(runs, parts, block):
             scores[:, part.where] = _by_group(part.difference * gradient, batch)
     return scores

@@ -69,8 +69,6 @@ class MaskedRuns:
         graph.require_model(pairs.model)
         require_unwatched(pairs.model)
         index = _index_of(pairs, graph, groups)
-        if max_batch < 1:
-            raise ValueError(f"`max_batch` must be 1 or more; got {max_batch}. Pass 64.")
         stands_in = stand_in(pairs, baseline, max_batch=max_batch)
         self.pairs, self.graph, self.max_batch = pairs, graph, max_batch
         self._batches = list(pairs.batches(max_batch))

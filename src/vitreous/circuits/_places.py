@@ -28,24 +28,19 @@ class Places:
         groups = tuple((flat == group).nonzero().flatten() for group in range(n_groups))
         return cls(groups, torch.cat(groups).argsort())
 
-    def added(
+    def weighed(
         self,
-        base: Float[Tensor, "*sets batch positions d_model"],
         weights: Float[Tensor, "destinations groups sources"],
         values: Float[Tensor, "sources batch positions d_model"],
     ) -> Float[Tensor, "destinations batch positions d_model"]:
-        """`base` and the weighted sum of `values`, for each reader."""
+        """The weighted sum of `values`, for each reader."""
         shape = values.shape[1:]
-        start = base.reshape(-1, shape.numel())
         if self.groups is None or self.order is None:
-            total = torch.addmm(start, weights[:, 0], values.flatten(1))
-            return total.unflatten(1, shape)
+            return (weights[:, 0] @ values.flatten(1)).unflatten(1, shape)
         by_token = values.flatten(1, 2)
-        parts = [
-            (weights[:, group] @ by_token[:, where].flatten(1)).unflatten(
-                1, (len(where), shape[-1])
-            )
+        sums = [
+            weights[:, group] @ by_token[:, where].flatten(1)
             for group, where in enumerate(self.groups)
         ]
-        total = torch.cat(parts, 1)[:, self.order].flatten(1) + start
-        return total.unflatten(1, shape)
+        by_group = torch.cat(sums, 1).unflatten(1, by_token.shape[1:])
+        return by_group[:, self.order].unflatten(1, shape[:2])

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vitreous.circuits._attending import attended
-from vitreous.circuits._live import LiveDifferences
+from vitreous.circuits._live_differences import LiveDifferences
 from vitreous.circuits._recorded import Recorded
 from vitreous.models import Attention, Norm
 
@@ -37,7 +37,9 @@ class StackedRun:
         self.first = min([*first_layers(self.has_own, recorded), self.shape.n_layers])
         self.stream = recorded.streams[self.first][None]
         self.n_written = self._source_in_front(self.first)
+        self.in_graph = torch.is_grad_enabled() and removed.requires_grad
         self.differs = False  # from the clean run, so far
+        self.differs_in_stream = False
         self.live: LiveDifferences | None = None
         self.at_read = False  # whether tokens that nobody reads have been left out
 
@@ -55,6 +57,7 @@ class StackedRun:
         block: Any = self.recorded.model.blocks[layer]
         entering, added = self._attention(block, layer)
         self.stream = entering + added
+        self.differs_in_stream = self.differs
         if block.mlp is None:
             return
         reads, norm = (entering, block.ln1) if block.parallel else (self.stream, block.ln2)
@@ -62,6 +65,7 @@ class StackedRun:
         self.differs |= bool(self.has_own[:, column].any())
         written = _by_rows(block.mlp, _normalized(norm, self._input(reads, column)))
         self.stream = self.stream + written
+        self.differs_in_stream = self.differs
         stand_in = self.recorded.stands_in.mlps
         assert stand_in is not None
         here = self._here(stand_in[layer])
@@ -122,13 +126,30 @@ class StackedRun:
     ) -> Float[Tensor, "destinations batch positions d_head"]:
         """Those of the heads that read an input of their own, one after the other."""
         sets, heads = owns.nonzero(as_tuple=True)
-        inputs = self._inputs(self.stream, sets, column + heads, at_read)
-        read = _normalized(block.ln1, inputs)
-        heads = heads.to(read.device)
+        sets, columns, where = self._different(sets, column + heads)
+        heads = (columns - column).to(self.stream.device)
+        read = _normalized(block.ln1, self._inputs(self.stream, sets, columns, at_read))
         projected = read.flatten(1, 2) @ block.attn.weight(letter)[heads]
         if block.attn.qkv.bias is not None:
             projected = projected + block.attn.bias(letter)[heads, None]
-        return projected.unflatten(1, read.shape[1:3])
+        projected = projected.unflatten(1, read.shape[1:3])
+        return projected if where is None else projected[where]
+
+    def _different(
+        self, sets: Int[Tensor, " destinations"], columns: Int[Tensor, " destinations"]
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Destinations that read different inputs, and which of them stands for each.
+
+        As long as all sets share a stream, two sets that remove the same edges read the same.
+        """
+        if self.differs_in_stream or self.in_graph:
+            return sets, columns, None
+        removed = self.removed[sets, :, :, columns].flatten(1)
+        keys = torch.cat([columns[:, None].to(removed), removed], 1)
+        different, where = keys.unique(dim=0, return_inverse=True)
+        first = torch.full((len(different),), len(sets), device=where.device)
+        first = first.scatter_reduce(0, where, torch.arange(len(sets)).to(where), "amin").cpu()
+        return sets[first], columns[first], where
 
     # ---- what destinations read
 
@@ -150,30 +171,44 @@ class StackedRun:
         at_read: bool,
     ) -> Float[Tensor, "destinations batch positions d_model"]:
         """What destinations read, each in one set; sets ascend."""
-        recorded, device = self.recorded, stream.device
-        stream = recorded.tokens_read(stream) if at_read and not self.at_read else stream
-        shared = recorded.differences_read if at_read else recorded.differences
+        recorded = self.recorded
+        at_once = stream if not at_read or self.at_read else recorded.tokens_read(stream)
         places = recorded.places_read if at_read else recorded.places
-        end = self.n_written if self.live is None else self.live.first
-        weights = self.removed[sets.to(device), :, :, columns.to(device)]
-        base = stream if len(stream) == 1 else stream[sets.to(device)]
-        base = places.added(base, weights[..., :end], shared[:end])
         if self.live is None:
-            return base
+            return self._from_shared(at_once, sets, columns, at_read)
+        weights = self._weights(sets, columns, slice(self.n_written))
+        values = self.live.behind(stream)
         counts = sets.bincount(minlength=len(self.removed)).tolist()
-        weights = weights[..., end : self.n_written]
-        own = zip(base.split(counts), weights.split(counts), strict=True)
-        parts = [
-            places.added(each, weight, self._own_differences(place, at_read))
-            for place, (each, weight) in enumerate(own)
-            if len(each)
-        ]
+        parts = []
+        for place, own in enumerate(weights.split(counts)):
+            if len(own):
+                value = values[place]
+                value = recorded.tokens_read(value) if at_read and not self.at_read else value
+                parts.append(places.weighed(own, value))
         return torch.cat(parts)
 
-    def _own_differences(self, place: int, at_read: bool) -> Tensor:
-        assert self.live is not None
-        values = self.live.of_set(place)
-        return self.recorded.tokens_read(values) if at_read and not self.at_read else values
+    def _from_shared(
+        self, stream: Tensor, sets: Tensor, columns: Tensor, at_read: bool
+    ) -> Float[Tensor, "destinations batch positions d_model"]:
+        """What destinations read from sources that are as in the clean run."""
+        recorded = self.recorded
+        shared = recorded.differences_read if at_read else recorded.differences
+        places = recorded.places_read if at_read else recorded.places
+        [used] = self.touched[sets, :, :, columns].any(0).any(0).nonzero(as_tuple=True)
+        weights = self._weights(sets, columns, used)
+        if len(stream) == 1:
+            return places.weighed(weights, torch.cat([stream, shared[used.to(stream.device)]]))
+        base = stream[sets.to(stream.device)]
+        return base + places.weighed(weights[..., 1:], shared[used.to(stream.device)])
+
+    def _weights(
+        self, sets: Tensor, columns: Tensor, used: Tensor | slice
+    ) -> Float[Tensor, "destinations groups sources"]:
+        """What is taken of the stream, which is all of it, and of each difference."""
+        device = self.stream.device
+        removed = self.removed[sets.to(device), :, :, columns.to(device)]
+        removed = removed[..., used if isinstance(used, slice) else used.to(device)]
+        return torch.cat([torch.ones_like(removed[..., :1]), removed], -1)
 
     def _note(self, count: int, differences: Callable[[], Tensor]) -> None:
         """Keeps by how much the next sources differ, where they do and a set removes some."""
@@ -183,9 +218,10 @@ class StackedRun:
         if self.live is None:
             if not self.touched[:, :, first:].any():
                 return
-            shape = (len(self.removed), len(self.shape.sources) - first, *self.stream.shape[1:])
-            in_graph = self.removed.requires_grad
-            self.live = LiveDifferences(first, shape, self.stream, in_graph=in_graph)
+            recorded = self.recorded
+            shared = recorded.differences_read if self.at_read else recorded.differences
+            sizes = len(self.removed), len(self.shape.sources)
+            self.live = LiveDifferences(shared[:first], *sizes, in_graph=self.in_graph)
         self.live.append(differences())
 
     def _leave_out_unread(self) -> None:

@@ -85,6 +85,7 @@ def stand_in(
         baseline: `"corrupt"`, `"zero"`, `"mean"`, or what sources write.
         max_batch: The most images that run at once.
     """
+    require_batch(max_batch)
     if isinstance(baseline, Written):
         return baseline
     if baseline not in ("corrupt", "zero", "mean"):
@@ -103,3 +104,9 @@ def stand_in(
     for part in parts[1:]:
         total = total.plus(part)
     return total
+
+
+def require_batch(max_batch: int, name: str = "max_batch") -> None:
+    """Raises `ValueError` where not even one row may run."""
+    if max_batch < 1:
+        raise ValueError(f"`{name}` must be 1 or more; got {max_batch}. Pass 64.")

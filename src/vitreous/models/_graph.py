@@ -1,5 +1,6 @@
 """Who writes what whom reads: the edges of a transformer, as a plain set over a configuration."""
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -10,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vitreous._errors import UnsupportedModelError, unknown
+from vitreous.models import _graph_files as files
 from vitreous.models._config import TransformerConfig
 
 if TYPE_CHECKING:
@@ -162,8 +164,13 @@ class Graph:
             unread: Those of `groups` whose tokens the readout doesn't read. What nobody reads is
                 absent: there, the queries and the MLP of the last block, and the readout.
         """
-        shape = GraphShape.of(model)
-        names = EVERYWHERE if groups is None else tuple(groups)
+        return cls._of_shape(GraphShape.of(model), groups or EVERYWHERE, unread)
+
+    @classmethod
+    def _of_shape(
+        cls, shape: GraphShape, groups: Sequence[str], unread: Sequence[str] = ()
+    ) -> "Graph":
+        names = tuple(groups)
         possible = shape.possible.repeat(len(names), 1, 1)
         last = shape.destinations_of(shape.n_layers - 1)
         queries = slice(last.start, last.start + shape.n_heads)
@@ -303,6 +310,67 @@ class Graph:
                 f"a model of {shape}. Make it with `Graph.of(model)`."
             )
 
+    def to_json(self, path: str | os.PathLike[str]) -> None:
+        """Writes all there is to know of the graph; `from_json` reads it.
+
+        Raises:
+            ValueError: A score isn't finite.
+        """
+        files.write_json(files.own_form(self, self._unread()), path)
+
+    @classmethod
+    def from_json(cls, path: str | os.PathLike[str]) -> "Graph":
+        """Reads what `to_json` wrote.
+
+        Raises:
+            ValueError: The file is another one.
+        """
+        plain = files.read_own(path)
+        shape, groups = GraphShape(**plain["shape"]), plain["groups"]
+        graph = cls._of_shape(shape, groups, plain["unread"]).keeping(
+            [tuple(edge) for edge in plain["edges"]]
+        )
+        graph = replace(graph, attrs=plain["attrs"])
+        if plain["scores"] is None:
+            return graph
+        dtype = getattr(torch, plain["dtype"])
+        return graph.scored(torch.tensor(plain["scores"], dtype=dtype))
+
+    def to_mib(self, path: str | os.PathLike[str], *, d_model: int) -> None:
+        """Writes a form of EAP-IG, in which MIB takes circuits: JSON, or tensors in a `.pt`.
+
+        Args:
+            path: Ends in `.json` or `.pt`.
+            d_model: Width of the model, which stands in the file.
+
+        Raises:
+            ValueError: There are no scores, or groups of tokens, or no MLPs.
+
+        References:
+            Hanna et al., EAP-IG, `Graph.to_json` and `Graph.to_pt`. A node is in the circuit where
+            an included edge begins or ends at it. Scores of the `.pt` are float32, as there.
+        """
+        if os.fspath(path).endswith(".pt"):
+            files.write_tensors(files.mib_tensors(self, d_model), path)
+        else:
+            files.write_json(files.mib_form(self, d_model), path)
+
+    @classmethod
+    def from_mib(cls, path: str | os.PathLike[str]) -> "Graph":
+        """Reads either form of EAP-IG. A `.pt` is read as tensors and plain values alone.
+
+        Scores and members of nodes and neurons, where the file has some, are left out.
+
+        Raises:
+            ValueError: The file has another form, or edges that its configuration hasn't.
+        """
+        plain = files.read_mib(path)
+        cfg = plain["cfg"]
+        shape = GraphShape(cfg["n_layers"], cfg["n_heads"], True, cfg["parallel_attn_mlp"])
+        graph = cls._of_shape(shape, EVERYWHERE)
+        included, scores = files.edge_tensors(plain, graph)
+        return graph.including(included).scored(scores)
+
     def __repr__(self) -> str:
         shape, groups = self.shape, ""
         if self.groups != EVERYWHERE:
@@ -311,6 +379,14 @@ class Graph:
             f"Graph({self.count} of {self.n_possible} edges, {shape.n_layers} layers x "
             f"{shape.n_heads} heads{groups}{', scored' if self.scores is not None else ''})"
         )
+
+    def _unread(self) -> list[str]:
+        """The groups whose tokens the readout doesn't read."""
+        return [
+            name
+            for name, there in zip(self.groups, self.possible[:, 0, -1].tolist(), strict=True)
+            if not there
+        ]
 
     def _edge(self, group: int, source: int, destination: int) -> Edge:
         score = None if self.scores is None else float(self.scores[group, source, destination])

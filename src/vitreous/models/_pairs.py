@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vitreous.models._transformer import GlassTransformer
 
 # Of the larger of the two values, below which a difference is rounding.
-_ROUNDING = 64
+_ROUNDING = 4
 
 
 @dataclass(frozen=True)

@@ -90,8 +90,8 @@ def attribution_patching(
         is that of the stream behind embedding and positions.
     """
     base = sides(direction)[0]
-    gradient = base if gradient is None else gradient  # pyright: ignore[reportAssignmentType]
-    require_one_of("gradient", gradient, _GRADIENTS)
+    where: str = base if gradient is None else gradient
+    require_one_of("gradient", where, _GRADIENTS)
     _require_counts(steps, check)
     pairs = Pairs.of(model, clean, corrupt, target, max_batch=max_batch)
     nodes = Nodes.of(pairs, over, layers, positions)

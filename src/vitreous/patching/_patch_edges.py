@@ -86,14 +86,14 @@ def patch_edges(
 
 
 def _checked(graph: Graph, edge: EdgeLike) -> Edge:
-    parts = edge.split("->") if isinstance(edge, str) else list(edge[:3])
+    parts: list[Any] = edge.split("->") if isinstance(edge, str) else list(edge[:3])
     if len(parts) not in (2, 3) or (len(parts) == 2 and len(graph.groups) > 1):
         needed = "a source, a destination and a group" if len(graph.groups) > 1 else "two ends"
         raise ValueError(
             f"An edge must name {needed}; got {edge!r}. Write ('a0.h1', 'm2') or 'a0.h1->m2'."
         )
-    source, destination, *group = parts
-    named = Edge(source, destination, *(group or graph.groups))
+    source, destination, group = [*parts, *graph.groups][:3]
+    named = Edge(source, destination, group)
     graph.index(*named[:3])
     return named
 

@@ -95,7 +95,8 @@ def sweep(
         max_batch: The most rows that run at once: pairs, times patches.
         progress: Whether to show a bar.
         path: A file for what is done. A sweep that was killed resumes from it, with the same
-            result; a finished one is read from it.
+            result; a finished one is read from it. Hooks and functions are told from others by
+            what the target says of the pairs alone.
 
     Returns:
         `effect[pair, layer, ...]` = target(patched) - target(baseline), in units of the output;
@@ -131,7 +132,10 @@ def sweep(
     baseline = torch.stack([pairs.clean_value, pairs.corrupt_value])
     finished = Finished(shape, path, question, baseline)
     base_side = sides(direction)[0] if is_patch else "clean"
-    _fill(finished, pairs, nodes, source, base_side, cache, max_batch, progress)
+    try:
+        _fill(finished, pairs, nodes, source, base_side, cache, max_batch, progress)
+    finally:  # what is done isn't lost where the rest can't be
+        finished.write(now=True)
     values = finished.values.to(torch.promote_types(pairs.clean_value.dtype, torch.float32))
     words |= {"reference": source.description}
     if is_patch:
@@ -206,7 +210,6 @@ def _fill(
                 values = source.at(model, base, rows, needed)
             for place in places:
                 _fill_layer(finished, place, part, rows, nodes, base, values, max_batch, bar.update)
-    finished.write(now=True)
 
 
 def _fill_layer(

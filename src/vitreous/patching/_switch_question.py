@@ -96,9 +96,8 @@ def _predicted(
     if len(same):
         pair = int(same[0])
         logits = [_outputs(model, x[pair : pair + 1].to(like)).max().item() for x in (one, other)]
-        name = (
-            predicted[0][pair].item() if model.labels is None else model.labels[predicted[0][pair]]
-        )
+        label = int(predicted[0][pair])
+        name = label if model.labels is None else model.labels[label]
         raise ValueError(
             f"The prediction must differ between clean and corrupt; got {name} with logits "
             f"{logits[0]:.4g} and {logits[1]:.4g} on pair {pair}, and the same on {len(same)} of "

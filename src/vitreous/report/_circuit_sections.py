@@ -114,8 +114,8 @@ def _warnings(evidence: CircuitEvidence) -> list[str]:
         )
     elif abs(evidence.faithfulness - 1) > 1 - _FAITHFUL:
         said.append(
-            f"This circuit gives back {signed(evidence.faithfulness, 2)} of what the target differs "
-            "by, not 1: what it shows holds for that part of the model’s behavior."
+            f"This circuit gives back {signed(evidence.faithfulness, 2)} of what the target "
+            "differs by, not 1: what it shows holds for that part of the model’s behavior."
         )
     idle = graph.count - graph.pruned().count
     if idle:

@@ -8,6 +8,9 @@ from typing import Any, ClassVar
 from vitreous.view._frame import lines
 from vitreous.view._viewer import Viewer
 
+_PADDING = 16
+_TEXT, _LAST = 112, 160  # the narrowest columns of texts, in pixels
+
 
 @dataclass(frozen=True)
 class Table(Viewer):
@@ -60,6 +63,29 @@ class Table(Viewer):
 
     def height(self, width: float) -> float:
         caption = 10 + 24 * lines(self.caption, width, 15) if self.caption else 0
-        texts = [max((len(c) if isinstance(c, str) else 8) for c in row) for row in self.rows]
-        column = max(width / max(len(self.columns), 1), 90)
-        return 40 + caption + sum(9 + 19 * lines("x" * size, 1.4 * column, 13) for size in texts)
+        widths = self._column_widths(width)
+        size = 13 if sum(widths) < width else 15  # where words break, rows fill up less
+        told = [
+            max(
+                lines(each, room - _PADDING, size)
+                for each, room in zip(self._written(row), widths, strict=True)
+            )
+            for row in self.rows
+        ]
+        return 46 + caption + sum(10 + 20.2 * each for each in told)
+
+    def _column_widths(self, width: float) -> list[float]:
+        """Between the least and the most that columns need, as browsers lay tables out."""
+        written = [list(self.columns), *map(self._written, self.rows)]
+        most = [6.5 * max(map(len, each)) + _PADDING for each in zip(*written, strict=True)]
+        breaks = [i > 0 and self._kind(i) == "text" for i in range(len(most))]
+        last = len(most) - 1
+        least = [
+            (_LAST if i == last else _TEXT) if breaks[i] else each for i, each in enumerate(most)
+        ]
+        most = [max(pair) for pair in zip(most, least, strict=True)]
+        room = max(0.0, min(1.0, (width - sum(least)) / max(sum(most) - sum(least), 1)))
+        return [low + room * (high - low) for low, high in zip(least, most, strict=True)]
+
+    def _written(self, row: Sequence[str | float | None]) -> list[str]:
+        return [cell if isinstance(cell, str) else "+0.000" for cell in row]

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.view.reading import UNREADY, next_frame, number, open_page
 from vitreous.models import Graph, GraphShape
@@ -266,6 +267,18 @@ def test_notes_stand_with_their_part(browser_page, tmp_path):
     part(viewer, "Layer 1, head 1: corner head, 0.93").hover()
     next_frame(browser_page)
     assert viewer.locator(".edge-table .readout-line").inner_text() == "corner head, 0.93"
+
+
+def test_the_picture_is_saved_as_a_file(browser_page, tmp_path):
+    viewer = show(browser_page, CircuitGraph.of(graph().top(20)), tmp_path)
+    with browser_page.expect_download() as download:
+        viewer.get_by_role("button", name="Save PNG").click()
+    saved = Image.open(download.value.path()).convert("RGB")
+    drawn = viewer.locator("svg.circuit").bounding_box()
+    assert saved.size == (2 * (drawn["width"] + 32), 2 * (drawn["height"] + 32))
+    colors = {color for _, color in saved.getcolors(10**7)}
+    assert any(blue > red + 60 for red, _, blue in colors)  # edges for the target
+    assert any(red > blue + 60 for red, _, blue in colors)  # and against it
 
 
 def test_a_saved_circuit_is_one_file_that_fetches_nothing(tmp_path):

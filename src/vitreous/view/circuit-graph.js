@@ -5,6 +5,7 @@ import { CircuitTable } from "vitreous/circuit-table.js";
 import { boxed, counted, PORT_NAMES, shortPart, spokenPart } from "vitreous/circuit-words.js";
 import { choice, dropdown, make, svg } from "vitreous/dom.js";
 import { plain, signed } from "vitreous/numbers.js";
+import { saveDrawing } from "vitreous/svg-file.js";
 import { capitalized } from "vitreous/tokens.js";
 import { Viewer } from "vitreous/viewer.js";
 
@@ -41,7 +42,9 @@ class CircuitGraph extends Viewer {
     this.scopes = this.divided ? choice("Edges", scopes, this.state.scope, (value) => this.set("scope", value)) : null;
     this.tokens = groups.length > 1 ? dropdown("Tokens", tokens, "all", (value) => this.set("group", value)) : null;
     const nodes = choice("Parts", [["drawn", "with edges"], ["all", "all"]], this.state.nodes, (value) => this.set("nodes", value));
-    return make("div", { class: "controls" }, many, this.scopes, this.tokens, nodes);
+    const save = make("button", { type: "button", class: "action" }, "Save PNG");
+    save.addEventListener("click", () => saveDrawing("circuit.png", this.picture));
+    return make("div", { class: "controls" }, many, this.scopes, this.tokens, nodes, make("div", { class: "actions" }, save));
   }
 
   set(name, value) {

@@ -7,6 +7,7 @@ import torch
 from tests.tiny import READOUTS, images_of, random_model
 from tests.view.reading import next_frame, number, open_page
 from vitreous.circuits import MaskedRuns, discover, faithfulness, faithfulness_curve
+from vitreous.data import Images
 from vitreous.heads import name_heads, score_heads
 from vitreous.models import Graph, Pairs, TokenGroups
 from vitreous.report import circuit_report
@@ -148,6 +149,15 @@ def test_one_pair_of_one_patch_in_one_layer_is_enough():
     graph = discover(model, clean, corrupt, 0, "eap").top(3)
     found = circuit_report(model, graph, clean, corrupt, 0, images=clean)
     assert len(of_kind(found.page, PatchStrip)[0].pictures) == 2
+
+
+def test_one_corrupt_image_stands_for_all_and_images_are_as_many_as_they_are(model, pairs, graph):
+    found = circuit_report(
+        model, graph, pairs.clean, pairs.corrupt[:1], 0, images=Images.from_tensor(pairs.clean[:3])
+    )
+    assert len(found.evidence.by_pair) == len(pairs)
+    scores = score_heads(model, pairs.clean[:3])
+    assert found.evidence.names == tuple(name_heads(scores))
 
 
 def test_half_precision_has_a_report(pairs, graph):

@@ -119,7 +119,7 @@ def test_the_slider_says_how_many_edges_are_drawn(browser_page, tmp_path):
     names = {edge.source for edge in best.edges()}
     names |= {edge.destination.partition("<")[0] for edge in best.edges()} | {"input", "logits"}
     assert viewer.locator(".part").count() == len(names)
-    text = viewer.locator("vt-circuit-graph > .hint, .hint").first.inner_text()
+    text = viewer.locator(".status").first.inner_text()
     assert text.startswith("13 of 40 edges of the circuit are drawn, scores of size ")
     smallest = min(abs(edge.score) for edge in best.edges())
     assert number(text.split("of size ")[1].split(" ")[0]) == pytest.approx(smallest, abs=5e-4)
@@ -207,7 +207,7 @@ def test_thirty_thousand_edges_draw_some_hundreds_and_say_so(browser_page, tmp_p
     assert circuit.n_possible > 30_000
     viewer = show(browser_page, CircuitGraph.of(circuit, shown=10_000), tmp_path)
     assert viewer.locator(".edge-line").count() == MOST_DRAWN
-    text = viewer.locator(".hint").first.inner_text()
+    text = viewer.locator(".status").first.inner_text()
     left = circuit.n_possible - MOST_DRAWN
     assert f"400 of {circuit.n_possible:,} edges" in text and f"{left:,} are left out" in text
     assert "A picture draws 400 at most." in text
@@ -235,10 +235,10 @@ def test_a_circuit_without_scores_or_without_edges_is_drawn(browser_page, tmp_pa
     viewer = show(browser_page, plain, tmp_path)
     assert viewer.locator("path.edge.plain").count() == 2
     empty = show(browser_page, CircuitGraph.of(graph().keeping([])), tmp_path)
-    assert empty.locator(".hint").first.inner_text() == "There are no edges of the circuit."
+    assert empty.locator(".status").first.inner_text() == "There are no edges of the circuit."
     assert empty.locator(".part").count() == 2
     nothing = show(browser_page, CircuitGraph([CircuitNode("input", "input")], []), tmp_path)
-    assert nothing.locator(".hint").first.inner_text() == "There are no edges."
+    assert nothing.locator(".status").first.inner_text() == "There are no edges."
 
 
 def test_nasty_names_show_as_text(browser_page, tmp_path):

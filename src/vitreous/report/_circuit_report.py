@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import xarray
-from jaxtyping import Float
 from torch import Tensor
 
 from vitreous.circuits import faithfulness, faithfulness_curve
@@ -19,8 +19,6 @@ from vitreous.report._pictures import require_images, shown
 from vitreous.report._provenance import data_set_facts, model_name
 from vitreous.report._report import Report
 from vitreous.view import Picture
-
-_PAIRED = Float[Tensor, "batch channels rows columns"]
 
 
 @dataclass(frozen=True)
@@ -38,11 +36,11 @@ class CircuitReport(Report):
 def circuit_report(
     model: HookedViT,
     graph: Graph,
-    clean: _PAIRED | Images,
-    corrupt: _PAIRED | Images,
-    target: Target | str | int,
+    clean: Tensor | Images,
+    corrupt: Tensor | Images,
+    target: Target | Any,
     *,
-    images: _PAIRED | Images | None = None,
+    images: Tensor | Images | None = None,
     scores: xarray.Dataset | None = None,
     roles: Mapping[str, str] | None = None,
     groups: TokenGroups | None = None,
@@ -56,7 +54,8 @@ def circuit_report(
     The circuit is what the graph includes: `discover(...).top(40)`. Everything is measured on the
     given pairs, all other edges carrying what they carry in the corrupt run. Edges say who reads
     whom, not what is told; names are earned by attention alone; and a part's effect is measured
-    within the circuit, where nothing outside can stand in for it.
+    within the circuit, where nothing outside can stand in for it. Takes a forward pass of each pair
+    for each part of the circuit, and ten for the curve.
 
     Args:
         model: A vision transformer.

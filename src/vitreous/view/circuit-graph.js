@@ -22,7 +22,7 @@ class CircuitGraph extends Viewer {
     Object.assign(this, { looked: null, focused: null, pinned: null, edge: null, pictured: "" });
     this.picture = svg("svg", { class: "circuit", role: "group", "aria-label": "Parts of the circuit, from the input below to the logits above" });
     this.scroller = make("div", { class: "scroller" }, this.picture);
-    this.status = make("p", { class: "hint", "aria-live": "polite" });
+    this.status = make("p", { class: "status", "aria-live": "polite" });
     this.readout = make("p", { class: "readout-line", "aria-live": "polite" });
     this.table = new CircuitTable(this.data, (edge) => this.pointAtEdge(edge));
     const left = make("div", { class: "side" }, this.scroller, this.readout, this.legend());

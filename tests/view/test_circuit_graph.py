@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.view.reading import UNREADY, next_frame, number, open_page
 from vitreous.models import Graph, GraphShape
@@ -118,7 +119,7 @@ def test_the_slider_says_how_many_edges_are_drawn(browser_page, tmp_path):
     names = {edge.source for edge in best.edges()}
     names |= {edge.destination.partition("<")[0] for edge in best.edges()} | {"input", "logits"}
     assert viewer.locator(".part").count() == len(names)
-    text = viewer.locator("vt-circuit-graph > .hint, .hint").first.inner_text()
+    text = viewer.locator(".status").first.inner_text()
     assert text.startswith("13 of 40 edges of the circuit are drawn, scores of size ")
     smallest = min(abs(edge.score) for edge in best.edges())
     assert number(text.split("of size ")[1].split(" ")[0]) == pytest.approx(smallest, abs=5e-4)
@@ -206,7 +207,7 @@ def test_thirty_thousand_edges_draw_some_hundreds_and_say_so(browser_page, tmp_p
     assert circuit.n_possible > 30_000
     viewer = show(browser_page, CircuitGraph.of(circuit, shown=10_000), tmp_path)
     assert viewer.locator(".edge-line").count() == MOST_DRAWN
-    text = viewer.locator(".hint").first.inner_text()
+    text = viewer.locator(".status").first.inner_text()
     left = circuit.n_possible - MOST_DRAWN
     assert f"400 of {circuit.n_possible:,} edges" in text and f"{left:,} are left out" in text
     assert "A picture draws 400 at most." in text
@@ -234,10 +235,10 @@ def test_a_circuit_without_scores_or_without_edges_is_drawn(browser_page, tmp_pa
     viewer = show(browser_page, plain, tmp_path)
     assert viewer.locator("path.edge.plain").count() == 2
     empty = show(browser_page, CircuitGraph.of(graph().keeping([])), tmp_path)
-    assert empty.locator(".hint").first.inner_text() == "There are no edges of the circuit."
+    assert empty.locator(".status").first.inner_text() == "There are no edges of the circuit."
     assert empty.locator(".part").count() == 2
     nothing = show(browser_page, CircuitGraph([CircuitNode("input", "input")], []), tmp_path)
-    assert nothing.locator(".hint").first.inner_text() == "There are no edges."
+    assert nothing.locator(".status").first.inner_text() == "There are no edges."
 
 
 def test_nasty_names_show_as_text(browser_page, tmp_path):
@@ -266,6 +267,18 @@ def test_notes_stand_with_their_part(browser_page, tmp_path):
     part(viewer, "Layer 1, head 1: corner head, 0.93").hover()
     next_frame(browser_page)
     assert viewer.locator(".edge-table .readout-line").inner_text() == "corner head, 0.93"
+
+
+def test_the_picture_is_saved_as_a_file(browser_page, tmp_path):
+    viewer = show(browser_page, CircuitGraph.of(graph().top(20)), tmp_path)
+    with browser_page.expect_download() as download:
+        viewer.get_by_role("button", name="Save PNG").click()
+    saved = Image.open(download.value.path()).convert("RGB")
+    drawn = viewer.locator("svg.circuit").bounding_box()
+    assert saved.size == (2 * (drawn["width"] + 32), 2 * (drawn["height"] + 32))
+    colors = {color for _, color in saved.getcolors(10**7)}
+    assert any(blue > red + 60 for red, _, blue in colors)  # edges for the target
+    assert any(red > blue + 60 for red, _, blue in colors)  # and against it
 
 
 def test_a_saved_circuit_is_one_file_that_fetches_nothing(tmp_path):

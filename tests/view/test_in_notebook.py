@@ -11,6 +11,7 @@ from vitreous.view import (
     AttentionGallery,
     Bars,
     CircuitGraph,
+    Curve,
     HeadCards,
     HeadMap,
     HeatMap,
@@ -20,6 +21,7 @@ from vitreous.view import (
     PatchStrip,
     Section,
     SourceShares,
+    Table,
 )
 
 NAMES = [f"label {i}" for i in range(10)]
@@ -65,6 +67,15 @@ VIEWERS = {
     ),
     "circuit": CircuitGraph.of(circuit_graph(4, 4).top(24), unit="logits"),
     "all edges": CircuitGraph.of(circuit_graph(2, 3)),
+    "table": Table(
+        ["head", "effect", "role", "is read by"],
+        [
+            [f"L0H{i}", i - 1.5, "writes the answer, passes on what it read", "MLP 1"]
+            for i in range(6)
+        ],
+        caption="Heads",
+    ),
+    "curve": Curve(np.array([1.0, 10, 100]), np.array([0.0, 0.4, 1]), list("abc"), caption="Size"),
     "plain strip": PatchStrip([synthetic.picture()] * 8, TOKENS, ["image 1: 0.12"] * 8),
 }
 

@@ -12,7 +12,7 @@ from vitreous.models import Attention, GraphShape, Norm
 
 # Numbers that stand in memory at once: what all sources wrote at some tokens, and what some blocks
 # read there.
-_AT_ONCE = 12 * 2**20
+_AT_ONCE = 6 * 2**20
 # Destinations that a matrix product takes at once, so that it is worth calling one.
 _ENOUGH = 128
 
@@ -55,7 +55,8 @@ class EdgeSums:
             readout = _at(gradients.readout, rows)[None]
             self._tally(place, parts, weight * _dot(written, readout), -1)
             # All that is left to read is behind norms of one kind, which see no mean.
-            written = written if norm is None else norm.centered(written)
+            if norm is not None and norm.centers:
+                written -= written.mean(-1, keepdim=True)
             for blocks in self._together(gradients.blocks, parts[0]):
                 read = self._read(blocks, rows, written)
                 before = self.shape.source_of(blocks[0].layer).stop - parts[0].where.start
@@ -144,11 +145,10 @@ def _by_heads(
     divided = norm.centered(x) / scale
     projected /= scale[..., None]
     torch.bmm(projected.transpose(0, 1), by_head, out=out)
-    gained = divided if norm.w is None else divided * norm.w
-    # What a gradient says of the direction that the scale swallows, without spreading it out.
-    along = ((gained @ weight.T).view_as(projected) * projected).sum(-1) / norm.width
     if norm.w is not None:
         out *= norm.w
+    # The direction that the scale swallows.
+    along = _at(block.along, rows).to(out) / (scale * norm.width)
     out.addcmul_(divided[None], along.T[..., None], value=-1)
 
 

@@ -23,19 +23,29 @@ class BlockGradients:
         layer: Which block.
         stream: What enters it.
         projected: At queries, keys and values, in front of norms and turns.
+        along: How much of the gradient at each head's queries, keys and values would change the
+            length of what they read, which the norm in front of them takes back.
         mlp: At the stream that the MLP reads, by way of the MLP alone; None where there is none.
         entering: At what enters the block.
-        behind_heads: At the stream where the heads have written, by all ways.
-        behind_mlp: The same for the MLP.
+        behind_mlp: At the stream where the MLP has written, by all ways.
+        parallel: Whether the MLP stands beside attention.
     """
 
     layer: int
     stream: Stream
     projected: tuple[Float[Tensor, "batch tokens heads d_head"], ...]
+    along: Float[Tensor, "batch tokens destinations"]
     mlp: Stream | None
     entering: Stream
-    behind_heads: Stream
     behind_mlp: Stream
+    parallel: bool
+
+    @property
+    def behind_heads(self) -> Stream:
+        """At the stream where the heads have written, by all ways."""
+        if self.mlp is None or self.parallel:
+            return self.behind_mlp
+        return self.behind_mlp + self.mlp
 
 
 @dataclass(frozen=True)
@@ -106,14 +116,29 @@ def _of_block(
     base = f"blocks.{layer}."
     stream, entering = (cache[f"{base}hook_resid_pre{end}"] for end in ("", "_grad"))
     projected = tuple(cache[f"{base}attn.hook_{letter}_grad"] for letter in "qkv")
-    behind_heads, mlp = behind, None
+    mlp = None
     if block.mlp is not None and block.parallel:
         # Beside attention it reads what attention reads, and has what that leaves of the gradient.
         mlp = entering - behind - _by_attention(block, stream, projected)
     elif block.mlp is not None:
         mlp = cache[f"{base}hook_mlp_in_grad"]
-        behind_heads = behind + mlp
-    return BlockGradients(layer, stream, projected, mlp, entering, behind_heads, behind)
+    linear = [cache[f"{base}attn.hook_{letter}"] for letter in "qkv"]
+    along = _along_norm(block, torch.cat(linear, 2), torch.cat(projected, 2))
+    return BlockGradients(layer, stream, projected, along, mlp, entering, behind, block.parallel)
+
+
+def _along_norm(
+    block: Block,
+    linear: Float[Tensor, "batch tokens destinations d_head"],
+    gradients: Float[Tensor, "batch tokens destinations d_head"],
+) -> Float[Tensor, "batch tokens destinations"]:
+    """The gradient times what is read without biases, on which its length has its effect."""
+    attn, norm = block.attn, block.ln1
+    if attn.qkv.bias is not None:
+        linear = linear - attn.qkv.bias.view(linear.shape[2:])
+    if norm is not None and norm.b is not None:
+        linear = linear - (attn.qkv.weight @ norm.b).view(linear.shape[2:])
+    return (linear * gradients).sum(-1)
 
 
 def _by_attention(block: Block, stream: Stream, projected: tuple[Tensor, ...]) -> Stream:

@@ -8,6 +8,7 @@ that travel inside it together with their data.
 from vitreous.view._attention import MOST_SCORES, AttentionGallery
 from vitreous.view._charts import Bars, HeatMap
 from vitreous.view._circuit_graph import MOST_DRAWN, CircuitEdge, CircuitGraph, CircuitNode, EdgeSet
+from vitreous.view._curve import Curve
 from vitreous.view._head_cards import HeadCards, HeadMap
 from vitreous.view._head_images import HeadImageMatrix
 from vitreous.view._image_grid import ImageGrid
@@ -19,6 +20,7 @@ from vitreous.view._patch_strip import PatchStrip
 from vitreous.view._picture import Picture
 from vitreous.view._plotly import line, scatter
 from vitreous.view._source_shares import SourceShares
+from vitreous.view._table import Table
 from vitreous.view._token_map import Layout, TokenMap
 from vitreous.view._viewer import Viewer
 
@@ -30,6 +32,7 @@ __all__ = [
     "CircuitEdge",
     "CircuitGraph",
     "CircuitNode",
+    "Curve",
     "EdgeSet",
     "HeadCards",
     "HeadImageMatrix",
@@ -44,6 +47,7 @@ __all__ = [
     "Picture",
     "Section",
     "SourceShares",
+    "Table",
     "TokenMap",
     "TopLogits",
     "Viewer",

@@ -69,10 +69,25 @@ class CircuitEdge(NamedTuple):
 class EdgeSet(Protocol):
     """What the picture reads from a graph, such as `vitreous.models.Graph`."""
 
-    groups: Any
-    possible: Any
-    included: Any
-    scores: Any
+    @property
+    def groups(self) -> Sequence[str]:
+        """Names of the groups of tokens."""
+        ...
+
+    @property
+    def possible(self) -> Any:
+        """`[groups, sources, destinations]`, true where there is an edge."""
+        ...
+
+    @property
+    def included(self) -> Any:
+        """Likewise, true where it is in the circuit."""
+        ...
+
+    @property
+    def scores(self) -> Any:
+        """Likewise, what it is worth; None where nobody has said."""
+        ...
 
     @property
     def sources(self) -> Sequence[str]:
@@ -200,7 +215,7 @@ class CircuitGraph(Viewer):
         picture = self._picture_height(first) + 19 + 20 * lines(_HINT, left, 15)
         picture += 22 * wrapped(self._legend_widths, 22, left)
         table = 70 + 24.5 * min(len(first), _TABLE_ROWS)
-        controls = 64 * wrapped([258, 146, 170][: 2 + self._is_divided], 28, width) - 12
+        controls = 64 * wrapped([258, 146, 86, 170][: 3 + self._is_divided], 28, width) - 12
         status = 14 + 20 * lines("x" * (90 + 45 * self._is_divided), width, 13)
         return controls + status + 12 + (picture + 24 + table if stacked else max(picture, table))
 

@@ -5,6 +5,7 @@ import { CircuitTable } from "vitreous/circuit-table.js";
 import { boxed, counted, PORT_NAMES, shortPart, spokenPart } from "vitreous/circuit-words.js";
 import { choice, dropdown, make, svg } from "vitreous/dom.js";
 import { plain, signed } from "vitreous/numbers.js";
+import { saveDrawing } from "vitreous/svg-file.js";
 import { capitalized } from "vitreous/tokens.js";
 import { Viewer } from "vitreous/viewer.js";
 
@@ -21,7 +22,7 @@ class CircuitGraph extends Viewer {
     Object.assign(this, { looked: null, focused: null, pinned: null, edge: null, pictured: "" });
     this.picture = svg("svg", { class: "circuit", role: "group", "aria-label": "Parts of the circuit, from the input below to the logits above" });
     this.scroller = make("div", { class: "scroller" }, this.picture);
-    this.status = make("p", { class: "hint", "aria-live": "polite" });
+    this.status = make("p", { class: "status", "aria-live": "polite" });
     this.readout = make("p", { class: "readout-line", "aria-live": "polite" });
     this.table = new CircuitTable(this.data, (edge) => this.pointAtEdge(edge));
     const left = make("div", { class: "side" }, this.scroller, this.readout, this.legend());
@@ -41,7 +42,9 @@ class CircuitGraph extends Viewer {
     this.scopes = this.divided ? choice("Edges", scopes, this.state.scope, (value) => this.set("scope", value)) : null;
     this.tokens = groups.length > 1 ? dropdown("Tokens", tokens, "all", (value) => this.set("group", value)) : null;
     const nodes = choice("Parts", [["drawn", "with edges"], ["all", "all"]], this.state.nodes, (value) => this.set("nodes", value));
-    return make("div", { class: "controls" }, many, this.scopes, this.tokens, nodes);
+    const save = make("button", { type: "button", class: "action" }, "Save PNG");
+    save.addEventListener("click", () => saveDrawing("circuit.png", this.picture));
+    return make("div", { class: "controls" }, many, this.scopes, this.tokens, nodes, make("div", { class: "actions" }, save));
   }
 
   set(name, value) {

@@ -29,6 +29,7 @@ from vitreous.terrarium import (
 
 PAIRS, MAX_BATCH = 16, 256
 FOUND_ON, GRADED_ON = 0, 1  # seeds of the pairs
+N_EXPLAINED = 8  # the methods, from the first on, whose mistakes are listed
 Known = CompiledModel | TrainedCircuit
 Method = Callable[[Known, Pairs], Graph]
 
@@ -104,9 +105,10 @@ METHODS: dict[str, Method] = {
     "exact, denoise": searched("exact", direction="denoise"),
     "ACDC, noise": searched("acdc", metric="target"),
     "ACDC, denoise": searched("acdc", turned=True, metric="target"),
-    "edge pruning": searched("edge-pruning", learning_rate=0.1),
+    "edge pruning, rate 0.1": searched("edge-pruning", learning_rate=0.1),
+    "edge pruning, rate 0.8": searched("edge-pruning", learning_rate=0.8),
     "the truth itself": lambda item, _: item.graph.scored(item.graph.included.double()),
-    "at random": lambda item, _: score_at_random(item.graph),
+    "at random, once": lambda item, _: score_at_random(item.graph),
     "weight norms": lambda item, _: score_by_weights(item.model, item.graph),
     "EAP-IG, reversed": lambda item, pairs: score_reversed(METHODS["EAP-IG"](item, pairs)),
 }
@@ -133,12 +135,16 @@ def misplaced(found: Graph, true: Graph) -> tuple[list[str], list[str]]:
     is_false = true.possible & ~true.included
     low = true.included & (scores <= scores[is_false].max())
     high = is_false & (scores >= scores[true.included].min())
-    return tuple([str(edge) for edge in found.including(mask).edges()] for mask in (low, high))
+    return names_of(found.including(low)), names_of(found.including(high))
+
+
+def names_of(graph: Graph) -> list[str]:
+    return [str(edge) for edge in graph.edges()]
 
 
 def wrong(graded: dict[str, dict[str, dict[str, Any]]]) -> Iterator[dict[str, Any]]:
     for name, rows in graded.items():
-        for method in list(METHODS)[:8]:
+        for method in list(METHODS)[:N_EXPLAINED]:
             low, high = rows[method]["wrong"]
             if low:
                 yield {

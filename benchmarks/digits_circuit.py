@@ -40,6 +40,7 @@ def main() -> None:
 
 def pairs_of(model: HookedViT, split: str) -> Pairs:
     """Each 8 with a 3 of its own, such that pictures of a pair differ as little as can be."""
+    assert model.preprocessing is not None
     scans = digits(split, model.preprocessing)[:]
     assert scans.labels is not None
     with torch.no_grad():

@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
+from tests.tiny import images_of, random_model
+from vitreous import circuits
 from vitreous.circuits import auroc, auroc_by_chance, discover
-from vitreous.models import Graph
+from vitreous.circuits._discover import SEARCHES
+from vitreous.models import Graph, Pairs
 from vitreous.terrarium import COMPILED_MODELS, CompiledModel, compiled_model
 
 # Enough that pairs of all kinds are there.
@@ -74,6 +77,28 @@ def test_of_two_ways_that_each_suffice_noising_finds_none_and_acdc_one():
 def test_a_gradient_at_the_clean_picture_sees_no_step(name):
     scored = found(name, "eap").above(1e-6)
     assert [str(edge) for edge in scored.edges()] == ["m1->logits"]
+
+
+@pytest.mark.parametrize(
+    ("method", "search", "options"),
+    [
+        ("exact", circuits.exact, DENOISE),
+        ("acdc", circuits.acdc, {"thresholds": [0.1, 1.0]}),
+    ],
+)
+def test_one_door_leads_to_each_search_with_its_options(method, search, options):
+    model = random_model(n_layers=1, n_heads=2, d_model=8)
+    clean, corrupt = (images_of(model, 2, seed) for seed in (1, 2))
+    target = model.target(1, minus=3)
+    scored = discover(model, clean, corrupt, target, method, **options)
+    pairs = Pairs.of(model, clean, corrupt, target)
+    expected = search(pairs, Graph.of(model), max_batch=16, **options)
+    assert scored.scores is not None and scored.scores.equal(expected.to(scored.scores.dtype))
+    assert scored.attrs["method"] == method and scored.attrs["pairs"] == 2
+
+
+def test_the_third_search_is_edge_pruning():
+    assert SEARCHES["edge-pruning"] is circuits.edge_pruning
 
 
 def test_chance_is_drawn_among_edges_of_the_same_sort():

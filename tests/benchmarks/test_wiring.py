@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py"))
 PAGES = "".join(
     path.read_text(encoding="utf-8")
-    for path in (ROOT / "docs/measured.md", ROOT / "docs/coverage.md", ROOT / "docs/conf.py")
+    for path in (*sorted((ROOT / "docs").glob("*.md")), ROOT / "docs/conf.py")
 )
 
 

@@ -66,6 +66,8 @@ if TYPE_CHECKING:
     from vitreous.models import from_module as from_module
     from vitreous.models import from_state_dict as from_state_dict
     from vitreous.models import load as load
+    from vitreous.patching import find_switch as find_switch
+    from vitreous.patching import sweep as sweep
     from vitreous.report import explain as explain
     from vitreous.training import means as means
 
@@ -116,6 +118,7 @@ _HOMES = {
     "direct_logit_shares": "decomposition",
     "discover": "circuits",
     "explain": "report",
+    "find_switch": "patching",
     "from_module": "models",
     "from_state_dict": "models",
     "list_models": "_registry",
@@ -124,6 +127,7 @@ _HOMES = {
     "means": "training",
     "score_heads": "heads",
     "site": "hooks",
+    "sweep": "patching",
     "wrap": "hooks",
 }
 

@@ -142,6 +142,31 @@ def test_outgoing_scores_of_a_source_sum_to_its_node_score(changes):
     assert close(found.scores.sum(-1), scores)
 
 
+@pytest.mark.parametrize("changes", GRAPHED.values(), ids=GRAPHED)
+def test_integrated_outgoing_scores_of_a_source_sum_to_its_node_score(changes):
+    model = random_model(**changes)
+    clean, corrupt = pair_of(model)
+    target, difference = model.target(0), differences(model, clean, corrupt)
+    found = discover(model, clean, corrupt, target, "eap-ig", steps=2)
+    at_input = "blocks.0.hook_resid_pre"
+    points = dict.fromkeys(found.sources, at_input)
+    for layer in range(model.cfg.n_layers):
+        points[f"m{layer}"] = f"blocks.{layer}.hook_mlp_out"
+        for head in range(model.cfg.n_heads):
+            points[f"a{layer}.h{head}"] = f"blocks.{layer}.attn.hook_result"
+    expected = torch.zeros(len(found.sources), dtype=torch.float64)
+    for step in range(2):
+        hook = (at_input, lambda x, _, a=(step + 0.5) / 2: x - (1 - a) * difference["input"])
+        names = {points[source] for source in found.sources}
+        run = model.run_with_cache(clean, names_filter=names, fwd_hooks=[hook], incl_bwd=target)[1]
+        for row, source in enumerate(found.sources):
+            gradient = run[f"{points[source]}_grad"]
+            if source.startswith("a"):
+                gradient = gradient[:, :, int(source.partition(".h")[2])]
+            expected[row] += (gradient * difference[source]).sum() / (2 * len(clean))
+    assert close(found.scores[0].sum(-1), expected)
+
+
 def test_node_scores_are_gradients_where_a_node_writes():
     model = random_model(**READOUTS["registers, ln_pre, LayerScale"])
     clean, corrupt = pair_of(model)

@@ -21,8 +21,7 @@ from vitreous.circuits import (
 from vitreous.models import Graph, Pairs, shipped_models
 from vitreous.terrarium import (
     TRAINED_CIRCUITS,
-    CompiledModel,
-    TrainedCircuit,
+    KnownCircuit,
     compiled_models,
     trained_circuit,
 )
@@ -30,8 +29,7 @@ from vitreous.terrarium import (
 PAIRS, MAX_BATCH = 16, 256
 FOUND_ON, GRADED_ON = 0, 1  # seeds of the pairs
 N_EXPLAINED = 8  # the methods, from the first on, whose mistakes are listed
-Known = CompiledModel | TrainedCircuit
-Method = Callable[[Known, Pairs], Graph]
+Method = Callable[[KnownCircuit, Pairs], Graph]
 
 
 def main() -> None:
@@ -52,14 +50,14 @@ def main() -> None:
     write("circuit_leaderboard", tables, ("xarray",))
 
 
-def known_models() -> Iterator[Known]:
+def known_models() -> Iterator[KnownCircuit]:
     """The compiled models, and those of the trained ones that are shipped."""
     yield from compiled_models()
     shipped = shipped_models()
     yield from (trained_circuit(name) for name in TRAINED_CIRCUITS if f"circuit-{name}" in shipped)
 
 
-def graded_methods(item: Known) -> dict[str, dict[str, Any]]:
+def graded_methods(item: KnownCircuit) -> dict[str, dict[str, Any]]:
     found_on, graded_on = (
         Pairs.of(item.model, *item.pairs(PAIRS, seed), item.target)
         for seed in (FOUND_ON, GRADED_ON)
@@ -67,7 +65,7 @@ def graded_methods(item: Known) -> dict[str, dict[str, Any]]:
     return {name: row(item, method, found_on, graded_on) for name, method in METHODS.items()}
 
 
-def row(item: Known, method: Method, found_on: Pairs, graded_on: Pairs) -> dict[str, Any]:
+def row(item: KnownCircuit, method: Method, found_on: Pairs, graded_on: Pairs) -> dict[str, Any]:
     start = time.process_time()
     found = method(item, found_on)
     seconds = time.process_time() - start
@@ -84,7 +82,9 @@ def row(item: Known, method: Method, found_on: Pairs, graded_on: Pairs) -> dict[
     }
 
 
-def discovered(item: Known, pairs: Pairs, *, method: str, turned: bool, **options: Any) -> Graph:
+def discovered(
+    item: KnownCircuit, pairs: Pairs, *, method: str, turned: bool, **options: Any
+) -> Graph:
     halves = (pairs.corrupt, pairs.clean) if turned else (pairs.clean, pairs.corrupt)
     size = {} if method == "edge-pruning" else {"max_batch": MAX_BATCH}
     return discover(item.model, *halves, item.target, method, **size, **options)

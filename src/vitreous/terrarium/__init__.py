@@ -24,6 +24,7 @@ from vitreous.terrarium._compiled import (
 from vitreous.terrarium._counterfactual import counterfactual
 from vitreous.terrarium._dataset import PREPROCESSING, Task
 from vitreous.terrarium._kinds import KINDS, SHAPES, Kind, kind
+from vitreous.terrarium._known_circuit import KnownCircuit
 from vitreous.terrarium._mark_tasks import MARK_TASKS, MarkTask, mark_task
 from vitreous.terrarium._marks import MARKS_PREPROCESSING
 from vitreous.terrarium._pairs import ScenePairs, counterfactual_pairs
@@ -67,6 +68,7 @@ __all__ = [
     "CausalModel",
     "CompiledModel",
     "Kind",
+    "KnownCircuit",
     "Light",
     "MarkTask",
     "Pen",

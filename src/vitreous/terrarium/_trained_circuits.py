@@ -1,6 +1,5 @@
 """Models that were trained to solve a task by a circuit that was fixed before."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
 
@@ -9,7 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vitreous._errors import unknown
-from vitreous.models import Graph, HookedViT, Target, load
+from vitreous.models import Graph, load
+from vitreous.terrarium._known_circuit import KnownCircuit
 from vitreous.terrarium._mark_tasks import MARK_TASKS, MarkTask
 from vitreous.terrarium._values import whole
 
@@ -19,48 +19,25 @@ TRAINED_CIRCUITS: tuple[str, ...] = tuple(_ANSWERS)
 """Names of the tasks that a model was trained to solve by a given circuit."""
 
 
-@dataclass(frozen=True, eq=False)
-class TrainedCircuit:
-    """A trained model whose circuit is known, with its task; made by `trained_circuit`.
+@dataclass(frozen=True, eq=False, repr=False)
+class TrainedCircuit(KnownCircuit):
+    """A model that was trained to have a circuit; made by `trained_circuit`.
 
-    It has what the compiled models have, so that a method is graded on both alike. Its edges are
-    those of the task's causal model: each leads from a node that stands for a variable, or from
-    the input, to the queries, keys or values by which another node was trained to read it. Truth
-    is what training asked for, and weights are no construction: an edge outside of the circuit
-    moves the target a little, too. `docs/terrarium.md` says how much.
+    Its edges are those of the task's causal model: each leads from a node that stands for a
+    variable, or from the input, to the queries, keys or values by which another node was trained to
+    read it. Truth is what training asked for, and weights are no construction: an edge outside of
+    the circuit moves the target a little, too. `docs/terrarium.md` says how much.
 
     Attributes:
-        name: One of `TRAINED_CIRCUITS`.
-        about: The question.
-        model: As shipped, by the name `"circuit-NAME"`.
-        graph: All edges of the model; the true ones are `included`.
-        roles: What each head and MLP of the circuit stands for.
-        target: Larger for the clean picture of a pair than for the corrupt one, in logits.
-        n_kinds: Kinds of pairs, 1.
-        task: The task, with its causal model.
+        task: The task, with its causal model; the others are those of `KnownCircuit`.
     """
 
-    name: str
-    about: str
-    model: HookedViT
-    graph: Graph
-    roles: Mapping[str, str]
-    target: Target
-    n_kinds: int
     task: MarkTask
 
     def images(
         self, n: int, seed: int = 0
     ) -> tuple[Float[Tensor, "batch channels rows columns"], Int[Tensor, " batch"]]:
-        """Pictures of the task that were neither trained nor tested on, and their labels.
-
-        Args:
-            n: How many.
-            seed: Of the drawing. Picture `i` of a seed is the same whatever `n` is.
-
-        Returns:
-            Pictures as the model takes them, and indices of `model.labels`.
-        """
+        """As in `KnownCircuit`: pictures that were neither trained nor tested on."""
         n = whole("n", n, 1, hint="Try 16.")
         batch = self.task.images(f"images {whole('seed', seed, 0)}", n)[:n]
         assert batch.labels is not None
@@ -71,12 +48,7 @@ class TrainedCircuit:
     ) -> tuple[
         Float[Tensor, "batch channels rows columns"], Float[Tensor, "batch channels rows columns"]
     ]:
-        """Clean and corrupt pictures, one pair per row, drawn apart from one another.
-
-        Args:
-            n: How many.
-            seed: Of the drawing. Pair `i` of a seed is the same whatever `n` is.
-        """
+        """As in `KnownCircuit`: the two pictures of a pair are drawn apart from one another."""
         n, seed = whole("n", n, 1, hint="Try 16."), whole("seed", seed, 0)
         clean, corrupt = (
             torch.stack([self._answered(f"{half} {seed} {pair}", answer) for pair in range(n)])
@@ -91,13 +63,6 @@ class TrainedCircuit:
             i for i in count() if self.task.answer(self.task.symbols(split, i)[None]) == label
         )
         return self.task.images(split).read(next(wanted)).pixels
-
-    def __repr__(self) -> str:
-        cfg, graph = self.model.cfg, self.graph
-        return (
-            f"TrainedCircuit({self.name!r}, {cfg.n_layers} layers x {cfg.n_heads} heads, "
-            f"{graph.count} of {graph.n_possible} edges are true, target {self.target.name!r})"
-        )
 
 
 def trained_circuit(name: str) -> TrainedCircuit:

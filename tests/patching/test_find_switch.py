@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.tiny import READOUTS, images_of, random_images, random_model
+from vitreous.data import Images
 from vitreous.hooks import ActivationPatch, site
 from vitreous.patching import find_switch, switch_generality
 from vitreous.terrarium import compiled_model
@@ -119,6 +120,18 @@ def test_without_a_target_the_predicted_class_flips():
         logits = patched_by_hand(model, corrupt[rows], clean[rows], members_of(switches, pair))
         assert logits.argmax(1) == predicted[0]
     assert (switches["size"] > 0).any()
+
+
+def test_one_corrupt_image_and_data_sets_stand_for_batches_of_pairs():
+    model = random_model()
+    images = random_images(30)
+    with torch.no_grad():
+        predicted = model(images).argmax(1)
+    clean, corrupt = images[predicted == predicted[0]][:3], images[predicted != predicted[0]][:1]
+    whole = find_switch(model, clean, corrupt.expand(3, -1, -1, -1))
+    assert find_switch(model, clean, corrupt).equals(whole)
+    streamed = find_switch(model, Images.from_tensor(clean, batch_size=2), corrupt)
+    assert streamed.equals(whole)
 
 
 def test_generality_is_what_each_switch_does_on_each_pair():

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from vitreous.data import Images
 from vitreous.models import HookedViT, Target, as_numbers
-from vitreous.patching._patched_sets import Direction, PatchedSets
+from vitreous.patching._patched_sets import PatchedSets
+from vitreous.patching._runs import Direction, require_one_of
 from vitreous.patching._switch_question import SwitchQuestion
 from vitreous.patching._switch_search import Found, Members, Search, search
 
@@ -69,8 +70,7 @@ def find_switch(
         Vision and Multimodal Mechanistic Interpretability & Open Problems", 2024 (one head turns
         a cat into a dog). Proved on a planted switch, and by enumerating small random models.
     """
-    if over not in get_args(SwitchOver):
-        raise ValueError(f"`over` must be one of {get_args(SwitchOver)}; got {over!r}. Pass one.")
+    require_one_of("over", over, get_args(SwitchOver))
     question = SwitchQuestion.of(model, clean, corrupt, target, direction, max_batch)
     places = _places(question.sets, over)
     n_candidates = len(places)

@@ -1,7 +1,6 @@
 """Many sets of heads, each patched from one run of a pair into the other, in few passes."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -10,8 +9,7 @@ from torch import Tensor
 from vitreous._errors import HookError
 from vitreous.hooks import HookPoint
 from vitreous.models import Pairs, within_memory
-
-Direction = Literal["denoise", "noise"]
+from vitreous.patching._runs import Direction, sides
 
 
 @dataclass(frozen=True)
@@ -43,8 +41,8 @@ class PatchedSets:
         """
         _require_unhooked(pairs)
         model, n_layers = pairs.model, pairs.model.cfg.n_layers
-        is_denoise = direction == "denoise"
-        base, other = (pairs.corrupt, pairs.clean) if is_denoise else (pairs.clean, pairs.corrupt)
+        half, source = sides(direction)
+        base, other = getattr(pairs, half), getattr(pairs, source)
         with within_memory(len(base)):
             # One point each: the stream to start from, and what is patched.
             _, ours = model.run_with_cache(

@@ -1,15 +1,16 @@
 """Which answer each pair is to flip to, and how far a patched run is on the way."""
 
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vitreous.data import Images
-from vitreous.models import HookedViT, Pairs, Target
-from vitreous.patching._patched_sets import Direction, PatchedSets
+from vitreous.models import HookedViT, Pairs, Target, gathered_halves
+from vitreous.patching._patched_sets import PatchedSets
+from vitreous.patching._runs import Direction, sides
 
 
 @dataclass(frozen=True)
@@ -40,19 +41,15 @@ class SwitchQuestion:
         direction: Direction,
         max_batch: int,
     ) -> "SwitchQuestion":
-        if direction not in get_args(Direction):
-            raise ValueError(
-                f"`direction` must be 'denoise' or 'noise'; got {direction!r}. Pass one of them."
-            )
+        _, source = sides(direction)
         asks_prediction = target is None
         if asks_prediction:
-            clean, corrupt, target = _predicted(model, clean, corrupt, max_batch)
+            clean, corrupt = gathered_halves(model, clean, corrupt, max_batch=max_batch)
+            target = _predicted(model, clean, corrupt, max_batch)
         pairs = Pairs.of(model, clean, corrupt, target, max_batch=max_batch)
-        given = pairs.clean_value if direction == "denoise" else pairs.corrupt_value
-        goal = given.sign()
+        goal = getattr(pairs, f"{source}_value").sign()
         if asks_prediction:
-            images = pairs.clean if direction == "denoise" else pairs.corrupt
-            goal = torch.cat([_outputs(model, some).argmax(-1) for some in images.split(max_batch)])
+            goal = _classes(model, getattr(pairs, source), max_batch)
         else:
             _require_flip(pairs)
         sets = PatchedSets.of(pairs, direction, max_batch)
@@ -79,32 +76,25 @@ class SwitchQuestion:
         return self.progress(rows, patched.expand(len(rows), *patched.shape))[0]
 
 
-def _predicted(
-    model: HookedViT, clean: Tensor | Images, corrupt: Tensor | Images, max_batch: int
-) -> tuple[Tensor, Tensor, Target]:
-    """The images, and for each pair its own difference of the two predicted classes."""
-    one, other = (
-        x if isinstance(x, Tensor) else torch.cat([batch.pixels for batch in x])
-        for x in (clean, corrupt)
-    )
-    like = model.placement
-    predicted = [
-        torch.cat([_outputs(model, some.to(like)).argmax(-1) for some in images.split(max_batch)])
-        for images in (one, other)
-    ]
-    same = (predicted[0] == predicted[1]).nonzero() if len(one) == len(other) else []
+def _predicted(model: HookedViT, clean: Tensor, corrupt: Tensor, max_batch: int) -> Target:
+    """For each pair its own difference of the two predicted classes."""
+    predicted = [_classes(model, images, max_batch) for images in (clean, corrupt)]
+    same = (predicted[0] == predicted[1]).nonzero()
     if len(same):
         pair = int(same[0])
-        logits = [_outputs(model, x[pair : pair + 1].to(like)).max().item() for x in (one, other)]
+        logits = [_outputs(model, x[pair : pair + 1]).max().item() for x in (clean, corrupt)]
         label = int(predicted[0][pair])
         name = label if model.labels is None else model.labels[label]
         raise ValueError(
             f"The prediction must differ between clean and corrupt; got {name} with logits "
             f"{logits[0]:.4g} and {logits[1]:.4g} on pair {pair}, and the same on {len(same)} of "
-            f"{len(one)} in all. Leave such pairs out."
+            f"{len(clean)} in all. Leave such pairs out."
         )
-    target = model.target(predicted[0].tolist(), minus=predicted[1].tolist(), name="prediction")
-    return one, other, target
+    return model.target(predicted[0].tolist(), minus=predicted[1].tolist(), name="prediction")
+
+
+def _classes(model: HookedViT, images: Tensor, max_batch: int) -> Int[Tensor, " batch"]:
+    return torch.cat([_outputs(model, some).argmax(-1) for some in images.split(max_batch)])
 
 
 @torch.no_grad()
@@ -113,7 +103,7 @@ def _outputs(model: HookedViT, images: Tensor) -> Float[Tensor, "batch labels"]:
 
 
 def _require_flip(pairs: Pairs) -> None:
-    same = (pairs.clean_value.sign() == pairs.corrupt_value.sign()).nonzero()
+    same = (pairs.clean_value.sign() * pairs.corrupt_value.sign() >= 0).nonzero()
     if len(same):
         pair = int(same[0])
         raise ValueError(

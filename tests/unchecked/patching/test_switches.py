@@ -44,7 +44,7 @@ def test_unknown_words(model, pair):
     target = model.target(0, minus=1)
     with pytest.raises(ValueError, match="`over` must be one of"):
         find_switch(model, *pair, target, over="neurons")
-    with pytest.raises(ValueError, match="`direction` must be 'denoise' or 'noise'"):
+    with pytest.raises(ValueError, match="`direction` must be one of 'denoise', 'noise'"):
         find_switch(model, *pair, target, direction="backwards")
 
 
